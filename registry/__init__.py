@@ -1,0 +1,1 @@
+"""A registry and search engine for LoRA model files."""

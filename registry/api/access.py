@@ -1,0 +1,55 @@
+"""Who may do what: roles, and what a request brings to prove one."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any, NamedTuple, cast
+
+from fastapi import Depends, Request
+
+from registry.catalog.tokens import ROLES
+from registry.errors import Forbidden
+
+
+class Principal(NamedTuple):
+    """Who asks: the name of the token, `None` without one, and the role that goes with it."""
+
+    name: str | None
+    role: str
+
+
+def secret_of(authorization: str) -> str | None:
+    """Return the token in an Authorization header: a bearer, or the password of Basic with any user name."""
+    scheme, _, rest = authorization.strip().partition(" ")
+    if scheme.lower() == "bearer":
+        return rest.strip() or None
+    if scheme.lower() != "basic":
+        return None
+    try:
+        _, colon, password = base64.b64decode(rest.strip(), validate=True).decode().partition(":")
+    except (binascii.Error, ValueError):
+        return None
+    return password if colon and password else None
+
+
+def principal_of(request: Request) -> Principal:
+    """Return who asks; the door in front of all routes has found out."""
+    return cast("Principal", request.scope["state"]["principal"])
+
+
+def actor_of(request: Request) -> str | None:
+    """Return the name that a change is logged under."""
+    return principal_of(request).name
+
+
+def needs(role: str) -> Any:
+    """Return the dependency of a route that only this role and higher ones may use."""
+
+    async def check(request: Request) -> None:  # noqa: RUF029 - a plain function would cost a thread each time
+        have = principal_of(request).role
+        if ROLES.index(have) < ROLES.index(role):
+            raise Forbidden(f"that needs the role {role}, not {have}", remedy="use a token with that role")
+
+    check.__dict__["role"] = role
+    return Depends(check)

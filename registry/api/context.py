@@ -1,0 +1,41 @@
+"""What the routes need from the program around them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from starlette.requests import Request
+
+    from registry.api.feed import Feed
+    from registry.catalog.engine import Catalog
+    from registry.config import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The catalog and what can be asked of it; the last argument of each action is who asks, for the log.
+
+    `scan` starts scans of roots (`None` = all) and returns job ids, or raises Conflict; `add_root` takes a path
+    and options and returns the id of the root; `rescan_and_wait` returns when all roots were scanned;
+    `progress` tells how far scanning and hashing are.
+    """
+
+    catalog: Catalog
+    machine_id: str
+    settings: Settings
+    feed: Feed
+    scan: Callable[[Sequence[int] | None, str | None], list[int]]
+    add_root: Callable[[str, Mapping[str, object], str | None], int]
+    remove_root: Callable[[int, str | None], None]
+    relocate_root: Callable[[int, str, str | None], None]
+    rescan_and_wait: Callable[[str | None], None]
+    progress: Callable[[], dict[str, object]]
+
+
+def context_of(request: Request) -> Context:
+    """Return the context of the application that got the request."""
+    return cast("Context", request.app.state.context)

@@ -1,0 +1,59 @@
+"""Which compression a client takes (RFC 9110, section 12.5.3), and compressing whole bodies."""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING
+
+import zstandard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+IDENTITY = "identity"
+# Smaller bodies fit one packet anyway.
+WORTH_IT = 1024
+_GZIP_LEVEL = 5
+_ZSTD_LEVEL = 3
+
+
+def _gzip(body: bytes) -> bytes:
+    compressor = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, zlib.MAX_WBITS | 16)
+    return compressor.compress(body) + compressor.flush()
+
+
+def _zstd(body: bytes) -> bytes:
+    return zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compress(body)
+
+
+# The first of those that a client likes equally is used.
+CODINGS: Mapping[str, Callable[[bytes], bytes]] = {"zstd": _zstd, "gzip": _gzip}
+
+
+def negotiate(accepted: str | None, offered: Sequence[str] = tuple(CODINGS)) -> str:
+    """Return the coding to use out of `offered`, or `identity`; no header means that nothing was asked for."""
+    if not accepted:
+        return IDENTITY
+    weights: dict[str, float] = {}
+    for part in accepted.split(",")[:50]:
+        name, _, parameters = part.partition(";")
+        weights[name.strip().lower().removeprefix("x-")] = _weight(parameters)
+    others = weights.get("*", 0.0)
+    best = max(offered, key=lambda name: weights.get(name, others))
+    return best if weights.get(best, others) > 0 else IDENTITY
+
+
+def _weight(parameters: str) -> float:
+    name, equals, value = parameters.partition("=")
+    if not equals or name.strip().lower() != "q":
+        return 1.0
+    try:
+        weight = float(value)
+    except ValueError:
+        return 0.0
+    return weight if 0 <= weight <= 1 else 0.0
+
+
+def compress(body: bytes, coding: str) -> bytes:
+    """Return the body in a coding that `negotiate` chose."""
+    return body if coding == IDENTITY else CODINGS[coding](body)

@@ -1,0 +1,149 @@
+"""What our answers hold, as declared in the OpenAPI document."""
+
+# No postponed annotations here: the document is made from them at run time.
+
+from dataclasses import dataclass
+
+from registry.catalog.changes import Changed
+from registry.catalog.dedupe import DuplicateGroup
+from registry.views import JobView, LoraDetail, LoraView, ProblemView, RootView
+
+
+@dataclass(frozen=True, slots=True)
+class LoraPage:
+    """One page of loras; `next_cursor` continues it, `generation` names the state of the catalog."""
+
+    items: list[LoraView]
+    next_cursor: str | None
+    total: int
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class HashMatch:
+    """What one of the asked hashes belongs to."""
+
+    hash: str
+    loras: list[LoraView]
+
+
+@dataclass(frozen=True, slots=True)
+class HashAnswer:
+    """The hashes that were found, those of them that several loras have, and those that nothing has.
+
+    Hashes stand as they were asked, each once. What is no hash at all counts as missing.
+    """
+
+    items: list[HashMatch]
+    ambiguous: list[str]
+    missing: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicatePage:
+    """Groups of files that share a hash."""
+
+    items: list[DuplicateGroup]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemPage:
+    """Things that are wrong, in the order in which they were found."""
+
+    items: list[ProblemView]
+    next_cursor: str | None
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class RootList:
+    """All roots in listing order."""
+
+    items: list[RootView]
+
+
+@dataclass(frozen=True, slots=True)
+class JobList:
+    """Jobs, the newest first."""
+
+    items: list[JobView]
+
+
+@dataclass(frozen=True, slots=True)
+class ScanStarted:
+    """The jobs that scan now, one for each root."""
+
+    jobs: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How much there is and what is going on; `database` is `sqlite` or `postgresql`."""
+
+    version: str
+    generation: int
+    database: str
+    loras: int
+    files: dict[str, int]
+    problems: dict[str, int]
+    progress: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """That the server answers and its catalog can be read."""
+
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeEvent:
+    """One change of the feed: what happened to which thing, and to which lora that belongs."""
+
+    seq: int
+    at: int
+    entity: str
+    entity_id: int
+    lora_id: int | None
+    kind: str
+
+    @classmethod
+    def of(cls, changed: Changed) -> "ChangeEvent":
+        """Return the event of a row of the log."""
+        return cls(*changed)
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemBody:
+    """Problem details (RFC 9457): `remedy` says what to do, `candidates` what an ambiguous reference may mean."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    remedy: str = ""
+    candidates: list[dict[str, object]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class A1111Entry:
+    """One entry of A1111's list."""
+
+    name: str
+    alias: str
+    path: str
+    metadata: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class A1111Error:
+    """A1111's error body."""
+
+    error: str
+    detail: str
+    body: str
+    errors: str
+
+
+__all__ = ["LoraDetail"]

@@ -1,0 +1,300 @@
+"""The composition root: settings in, an open registry out. Wires catalog, workers, jobs and hashing together."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import os
+import sqlite3
+import threading
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from registry.catalog import changes
+from registry.catalog.engine import Catalog, redacted
+from registry.catalog.hashing import retry_failed
+from registry.catalog.migrate import ensure_schema
+from registry.catalog.roots import (
+    add_root,
+    get_root,
+    list_roots,
+    mount_root,
+    relocate_files,
+    remove_root,
+    seen_machine,
+)
+from registry.catalog.tags import TagIds
+from registry.config import parse_hours
+from registry.errors import BadRequest, CatalogError, Conflict, NotFound, UnsupportedLocation
+from registry.hashing.reader import read_quick
+from registry.ingest.hashqueue import HashQueue, Rules
+from registry.ingest.mounts import filesystem_of, require_sqlite_safe
+from registry.ingest.paths import canonical_root
+from registry.ingest.scanning import Engine, ScanCounts, scan_root
+from registry.ingest.throttle import Throttle, within_hours
+from registry.ingest.workers import Deriver
+from registry.work.jobs import JobContext, Jobs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from registry.config import Settings
+    from registry.hashing.reader import QuickHead
+    from registry.views import RootView
+
+log = logging.getLogger(__name__)
+SCAN, HASH = "scan", "hash"
+
+
+@dataclass(slots=True)
+class ScanProgress:
+    """A scan under way: which root, and what it counted so far."""
+
+    root: RootView
+    counts: ScanCounts
+
+
+class Registry:
+    """An open catalog with everything that works on it; `close` stops all of it."""
+
+    def __init__(
+        self, settings: Settings, catalog: Catalog, machine_id: str, read: Callable[[str], QuickHead] = read_quick
+    ) -> None:
+        self.settings = settings
+        self.catalog = catalog
+        self.machine_id = machine_id
+        self.deriver = Deriver(settings.workers, read)
+        self.tag_ids = TagIds()
+        self.jobs = Jobs(catalog, machine_id)
+        self.jobs.register(SCAN, self._scan_job)
+        self.jobs.register(HASH, self._hash_job)
+        self.scans: dict[int, ScanProgress] = {}
+        self.on_changed: Callable[[int, bytes], None] = lambda _root_id, _rel: None
+        self.on_scanned: Callable[[int, float], None] = lambda _root_id, _seconds: None
+        # One header phase at a time in this process: they share the tag ids and the child processes.
+        self.scan_turn = threading.Lock()
+        self._hours = parse_hours(settings.hash_hours) if settings.hash_hours else None
+        self.hashing = HashQueue(catalog, machine_id, self.mounted_roots, self._rules(), self._changed)
+
+    def close(self) -> None:
+        """Stop the jobs of this process, its children and the database connections."""
+        self.jobs.stop()
+        self.deriver.close()
+        self.catalog.close()
+
+    def roots(self) -> list[RootView]:
+        """Return all roots."""
+        with self.catalog.read() as conn:
+            return list_roots(conn, self.machine_id)
+
+    def mounted_roots(self) -> list[RootView]:
+        """Return the roots that this machine scans and has a path of."""
+        with self.catalog.read() as conn:
+            return [root for root in list_roots(conn, self.machine_id, scanned_here=True) if root.path]
+
+    def add_root(self, path: str, *, actor: str | None = None, **options: object) -> RootView:
+        """Add a folder as a root, or return the root it is already.
+
+        Raises NotFound if there is no such folder, BadRequest for a file.
+        """
+        whole = canonical_root(path)
+        folder = Path(whole)
+        if not folder.exists():
+            raise NotFound(f"there is no folder {whole}", remedy="check the spelling; quote names with blanks")
+        if not folder.is_dir():
+            raise BadRequest(f"{whole} is not a folder", remedy="name the folder that holds the files")
+        with self.catalog.write(actor=actor) as unit:
+            root_id, _ = add_root(unit, self.machine_id, whole, **options)
+        return self.root(root_id)
+
+    def root(self, root_id: int) -> RootView:
+        """Return one root; NotFound."""
+        with self.catalog.read() as conn:
+            return get_root(conn, root_id, self.machine_id)
+
+    def remove_root(self, root_id: int, *, actor: str | None = None) -> None:
+        """Take a root out of the catalog; its loras and what was noted about them stay."""
+        with self.catalog.write(actor=actor) as unit:
+            remove_root(unit, root_id)
+
+    def relocate_root(self, root_id: int, path: str, *, actor: str | None = None) -> None:
+        """Point a root at another folder, to be scanned next.
+
+        Files with the same relative path, size and time keep everything and are hashed again when idle.
+        """
+        whole = canonical_root(path)
+        if not Path(whole).is_dir():
+            raise NotFound(f"there is no folder {whole}", remedy="mount the drive first, or check the spelling")
+        self.root(root_id)
+        with self.catalog.write(actor=actor) as unit:
+            mount_root(unit, root_id, self.machine_id, whole)
+            relocate_files(unit, root_id)
+
+    def scan(self, root_id: int, *, actor: str | None = None) -> ScanCounts:
+        """Scan one root now, in this thread; Conflict names who is scanning it already."""
+        result = self.jobs.run(SCAN, str(root_id), actor=actor)
+        return ScanCounts(**result) if isinstance(result, dict) else ScanCounts()
+
+    def start_scans(self, root_ids: Sequence[int] | None, actor: str | None = None) -> list[int]:
+        """Start background scans and return their job ids; of all roots of this machine for `None`."""
+        mounted = {root.id for root in self.mounted_roots()}
+        wanted = sorted(mounted) if root_ids is None else list(root_ids)
+        for root_id in wanted:
+            if root_id not in mounted:
+                self.root(root_id)
+                raise Conflict(f"root {root_id} is scanned by another machine", remedy="ask that machine")
+        return [self.jobs.start(SCAN, str(root_id), actor=actor) for root_id in wanted]
+
+    def hash_all(self, report: Callable[[], None] = lambda: None) -> int:
+        """Hash until nothing is left, in this thread; Conflict if another process of this machine hashes."""
+        self._report_hashing = report
+        result = self.jobs.run(HASH, self.machine_id, {"wait": False})
+        return int(str(result or 0))
+
+    def engine(self, cancelled: Callable[[], bool], report: Callable[[ScanCounts], None]) -> Engine:
+        """Return what a scan works with."""
+        return Engine(self.catalog, self.machine_id, self.deriver, self.tag_ids, report, cancelled)
+
+    _report_hashing: Callable[[], None] = staticmethod(lambda: None)
+
+    def _scan_job(self, job: JobContext) -> object:
+        root = self.root(int(job.key))
+        progress = self.scans[root.id] = ScanProgress(root, ScanCounts())
+
+        def report(counts: ScanCounts) -> None:
+            progress.counts = counts
+            job.report(counts.files, root.files or None)
+
+        try:
+            while not self.scan_turn.acquire(timeout=0.2):
+                if job.cancelled():
+                    return None
+            try:
+                counts = scan_root(self.engine(job.cancelled, report), root, self.roots())
+            finally:
+                self.scan_turn.release()
+        finally:
+            self.scans.pop(root.id, None)
+        with self.catalog.write() as unit:
+            retry_failed(unit, root.id)
+        self.hashing.wake()
+        return {name: getattr(counts, name) for name in ScanCounts.__slots__}
+
+    def _hash_job(self, job: JobContext) -> object:
+        wait = isinstance(job.spec, dict) and bool(job.spec.get("wait"))
+
+        def report() -> None:
+            progress = self.hashing.progress
+            job.report(progress.done, progress.done + progress.files)
+            self._report_hashing()
+
+        return self.hashing.run(job.cancelled, wait=wait, report=report)
+
+    def _changed(self, root_id: int, rel: bytes) -> None:
+        self.on_changed(root_id, rel)
+
+    def _rules(self) -> Rules:
+        throttle = Throttle(self.settings.hash_limit_mb * 1e6)
+        known: dict[str, int] = {}
+
+        def readers(root: RootView) -> int:
+            if root.hash_readers is not None:
+                return root.hash_readers
+            path = root.path or ""
+            if path not in known:
+                found = filesystem_of(path)
+                known[path] = 1 if found.network or found.rotational else self.settings.hash_readers
+            return known[path]
+
+        return Rules(self.settings.hash_readers, readers, throttle, self._may_hash)
+
+    def _may_hash(self) -> bool:
+        hour = datetime.datetime.now().astimezone().hour
+        return within_hours(self._hours, hour) and not self.hashing_paused()
+
+    def hashing_paused(self) -> bool:
+        """Whether somebody paused hashing."""
+        with self.catalog.read() as conn:
+            return changes.get_setting(conn, "hashing_paused") == "1"
+
+    def pause_hashing(self, *, paused: bool, actor: str | None = None) -> None:
+        """Pause hashing, on all machines, or let it go on."""
+        with self.catalog.write(actor=actor) as unit:
+            changes.set_setting(unit, "hashing_paused", "1" if paused else "0")
+        self.hashing.wake()
+
+
+@contextmanager
+def open_registry(
+    settings: Settings, *, upgrade: bool = False, read: Callable[[str], QuickHead] = read_quick
+) -> Iterator[Registry]:
+    """Open the catalog of the settings, set up or upgraded as needed, and close everything at the end.
+
+    SQLite is upgraded by itself after a backup; PostgreSQL only with `upgrade`. Raises CatalogError kinds.
+    """
+    catalog = open_catalog(settings, upgrade=upgrade)
+    machine_id = this_machine(settings.data_dir)
+    with catalog.write() as unit:
+        seen_machine(unit, machine_id, settings.machine)
+        changes.prune(unit, settings.change_days)
+    registry = Registry(settings, catalog, machine_id, read)
+    try:
+        yield registry
+    finally:
+        registry.close()
+
+
+def open_catalog(settings: Settings, *, upgrade: bool = False) -> Catalog:
+    """Open the database alone and bring its schema up to date as `open_registry` does."""
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CatalogError(
+            f"the data folder {settings.data_dir} cannot be made: {error.strerror}",
+            remedy="choose another one with --data-dir or LORAS_DATA_DIR",
+        ) from None
+    catalog = Catalog(settings.url())
+    try:
+        if catalog.sqlite:
+            _require_safe(Path(catalog.url.database or settings.data_dir))
+        backup = ensure_schema(catalog, backups=settings.data_dir / "backups", allow_upgrade=upgrade or catalog.sqlite)
+    except BaseException:
+        catalog.close()
+        raise
+    if backup is not None:
+        log.warning("the catalog %s was upgraded; a backup is at %s", redacted(settings.url()), backup)
+    return catalog
+
+
+def _require_safe(database: Path) -> None:
+    if sqlite3.sqlite_version_info < (3, 31):
+        raise UnsupportedLocation("this Python comes with a SQLite that is too old", remedy="use Python 3.11 or newer")
+    require_sqlite_safe(str(database.parent))
+
+
+def this_machine(data_dir: Path) -> str:
+    """Return the lasting id of this machine, made on first use and kept in the data folder."""
+    place = data_dir / "machine-id"
+    try:
+        known = place.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        known = ""
+    if known:
+        return known[:64]
+    fresh = uuid.uuid4().hex
+    partial = place.with_name(f"machine-id.{os.getpid()}")
+    partial.write_text(fresh + "\n", encoding="ascii")
+    try:
+        # A link does not replace what a second start made meanwhile.
+        os.link(partial, place)
+    except FileExistsError:
+        return this_machine(data_dir)
+    except OSError:
+        partial.replace(place)
+        return fresh
+    finally:
+        partial.unlink(missing_ok=True)
+    return fresh

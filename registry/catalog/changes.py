@@ -1,0 +1,76 @@
+"""The change log: its generation, reading on from a point, and forgetting what is old."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from sqlalchemy import delete, func, insert, select, update
+
+from registry.catalog import tables
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from registry.catalog.engine import Unit
+
+_TABLES = tables.SQLModel.metadata.tables
+CHANGE, SETTING = _TABLES["change"], _TABLES["setting"]
+_PRUNED = "changes_pruned_to"
+DAY_MS = 86_400_000
+
+
+class Changed(NamedTuple):
+    """One entry of the log."""
+
+    seq: int
+    at: int
+    entity: str
+    entity_id: int
+    lora_id: int | None
+    kind: str
+
+
+def generation(conn: Connection) -> int:
+    """Return the highest sequence number ever given; it grows with every change and with nothing else."""
+    highest = conn.execute(select(func.max(CHANGE.c.seq))).scalar()
+    return max(int(highest or 0), pruned_to(conn))
+
+
+def pruned_to(conn: Connection) -> int:
+    """Return the highest sequence number that was forgotten."""
+    value = conn.execute(select(SETTING.c.value).where(SETTING.c.name == _PRUNED)).scalar()
+    return int(value or 0)
+
+
+def changes_since(conn: Connection, seq: int, *, limit: int = 1000) -> list[Changed] | None:
+    """Return what changed after `seq`, or `None` if that is too long ago (or in the future): read all anew."""
+    if seq < pruned_to(conn) or seq > generation(conn):
+        return None
+    query = (
+        select(CHANGE.c.seq, CHANGE.c.at, CHANGE.c.entity, CHANGE.c.entity_id, CHANGE.c.lora_id, CHANGE.c.kind)
+        .where(CHANGE.c.seq > seq)
+        .order_by(CHANGE.c.seq)
+        .limit(limit)
+    )
+    return [Changed(*row) for row in conn.execute(query)]
+
+
+def prune(unit: Unit, days: int) -> int:
+    """Forget changes older than `days`; return how many."""
+    before = unit.now - days * DAY_MS
+    highest = unit.conn.execute(select(func.max(CHANGE.c.seq)).where(CHANGE.c.at < before)).scalar()
+    if highest is None:
+        return 0
+    set_setting(unit, _PRUNED, str(highest))
+    return unit.conn.execute(delete(CHANGE).where(CHANGE.c.seq <= highest)).rowcount
+
+
+def get_setting(conn: Connection, name: str) -> str | None:
+    """Return a fact about this catalog."""
+    return conn.execute(select(SETTING.c.value).where(SETTING.c.name == name)).scalar()
+
+
+def set_setting(unit: Unit, name: str, value: str) -> None:
+    """Store a fact about this catalog."""
+    if not unit.conn.execute(update(SETTING).where(SETTING.c.name == name).values(value=value)).rowcount:
+        unit.conn.execute(insert(SETTING).values(name=name, value=value))

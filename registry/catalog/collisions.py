@@ -1,0 +1,47 @@
+"""Names that several files share: pickers that know files by name alone show only one of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, func, insert, select
+
+from registry.catalog import tables
+from registry.catalog.keys import in_chunks
+
+if TYPE_CHECKING:
+    from registry.catalog.engine import Unit
+
+_TABLES = tables.SQLModel.metadata.tables
+FILE, PROBLEM = _TABLES["file"], _TABLES["problem"]
+SLUG = "name-collision"
+_TEXT = "Other files are called {name!r} too: A1111 and its kin list one of them only. Rename all but one."
+
+
+def refresh_collisions(unit: Unit) -> int:
+    """Make the problem rows about shared names exactly those of the present files; return how many there are."""
+    shared = select(FILE.c.name).where(FILE.c.state == "present").group_by(FILE.c.name).having(func.count() > 1)
+    query = select(FILE.c.id, FILE.c.name, FILE.c.path, FILE.c.root_id).where(
+        FILE.c.state == "present", FILE.c.name.in_(shared)
+    )
+    wanted = {row.id: row for row in unit.conn.execute(query)}
+    known = set(unit.conn.execute(select(PROBLEM.c.file_id).where(PROBLEM.c.slug == SLUG)).scalars())
+    for part in in_chunks(sorted(known - wanted.keys())):
+        unit.conn.execute(delete(PROBLEM).where(PROBLEM.c.slug == SLUG, PROBLEM.c.file_id.in_(part)))
+    rows = [
+        {
+            "scope": f"file:{file_id}",
+            "file_id": file_id,
+            "root_id": row.root_id,
+            "path": row.path,
+            "slug": SLUG,
+            "text": _TEXT.format(name=row.name[:200]),
+            "stage": "names",
+            "at": unit.now,
+        }
+        for file_id, row in wanted.items()
+        if file_id not in known
+    ]
+    if rows:
+        unit.conn.execute(insert(PROBLEM), rows)
+    return len(wanted)

@@ -1,0 +1,115 @@
+"""Durable job rows: claimed by one owner, kept alive by its heartbeat, taken over when that stops."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import insert, select, update
+
+from registry.catalog import tables
+from registry.errors import Conflict, NotFound
+from registry.formats.packing import pack_json, unpack_json
+from registry.views import JobView
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Row
+
+    from registry.catalog.engine import Unit
+
+JOB = tables.SQLModel.metadata.tables["job"]
+LIVE = ("queued", "running")
+STALE_MS = 30_000
+
+
+def start_job(unit: Unit, kind: str, key: str, owner: str, *, spec: object = None, alive: Any = None) -> int:
+    """Begin a job and return its id; at most one job of a kind and key runs at a time.
+
+    A running job whose heartbeat is older than 30 s, or whose owner `alive(owner)` says is gone, is marked
+    `interrupted` first. Raises Conflict that names who holds it.
+    """
+    where = (JOB.c.kind == kind) & (JOB.c.key == key) & (JOB.c.state == "running")
+    for row in unit.conn.execute(select(JOB).where(where)).all():
+        gone = alive is not None and not alive(row.owner)
+        if not gone and row.heartbeat is not None and unit.now - row.heartbeat < STALE_MS:
+            raise Conflict(
+                f"{kind} {key} is running already (job {row.id}, held by {row.owner})",
+                remedy="wait for it or cancel that job",
+            )
+        finish_job(unit, row.id, "interrupted", error="its process stopped")
+    (job_id,) = unit.allocate("job", 1)
+    unit.conn.execute(
+        insert(JOB).values(
+            id=job_id,
+            kind=kind,
+            key=key,
+            state="running",
+            spec=pack_json(spec),
+            priority=0,
+            attempts=1,
+            cancel=0,
+            done=0,
+            owner=owner,
+            heartbeat=unit.now,
+            created_at=unit.now,
+            started_at=unit.now,
+            actor=unit.actor,
+        )
+    )
+    return job_id
+
+
+def beat_job(unit: Unit, job_id: int, done: int, total: int | None) -> bool:
+    """Report progress; return whether somebody asked to cancel."""
+    unit.conn.execute(
+        update(JOB).where(JOB.c.id == job_id).values(heartbeat=unit.now, done=done, total=total)
+    )
+    return bool(unit.conn.execute(select(JOB.c.cancel).where(JOB.c.id == job_id)).scalar())
+
+
+def finish_job(unit: Unit, job_id: int, state: str, *, result: object = None, error: str | None = None) -> None:
+    """End a job as `done`, `failed`, `cancelled` or `interrupted`."""
+    unit.conn.execute(
+        update(JOB)
+        .where(JOB.c.id == job_id)
+        .values(state=state, finished_at=unit.now, result=pack_json(result), error=error, heartbeat=None)
+    )
+
+
+def cancel_job(unit: Unit, job_id: int) -> None:
+    """Ask a running job to stop; NotFound if none of that id runs."""
+    where = (JOB.c.id == job_id) & JOB.c.state.in_(LIVE)
+    if not unit.conn.execute(update(JOB).where(where).values(cancel=1)).rowcount:
+        raise NotFound(f"no job {job_id} is running")
+
+
+def list_jobs(conn: Connection, *, live: bool = False, limit: int = 50) -> list[JobView]:
+    """Return the newest jobs, or only those that are not finished."""
+    query = select(JOB).order_by(JOB.c.id.desc()).limit(limit)
+    if live:
+        query = query.where(JOB.c.state.in_(LIVE))
+    return [_view(row) for row in conn.execute(query)]
+
+
+def _view(row: Row[Any]) -> JobView:
+    return JobView(
+        id=row.id,
+        kind=row.kind,
+        key=row.key,
+        state=row.state,
+        done=row.done,
+        total=row.total,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        owner=row.owner,
+        error=row.error,
+        result=unpack_json(row.result) if row.result else None,
+    )
+
+
+def get_job(conn: Connection, job_id: int) -> JobView:
+    """Return one job; NotFound if there is none of that id."""
+    row = conn.execute(select(JOB).where(JOB.c.id == job_id)).first()
+    if row is None:
+        raise NotFound(f"there is no job {job_id}")
+    return _view(row)

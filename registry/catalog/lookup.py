@@ -1,0 +1,146 @@
+"""Finding loras by reference: an id, a hash or its beginning, a path, a name.
+
+A reference of bare digits or `id:N` is an id; `hash:H`, or 8 or more hex digits with a letter among them, is any
+hash by its beginning; everything else is a path or a name.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from sqlalchemy import select
+
+from registry.catalog import tables
+from registry.catalog.keys import fold
+from registry.catalog.loras import current_id
+from registry.errors import Ambiguous, BadRequest, NotFound
+from registry.hashing.lookup import is_hash_of_nothing, parse_hash_query
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Connection
+
+_TABLES = tables.SQLModel.metadata.tables
+FILE, LORA, DIGEST, ROOT, MOUNT = (_TABLES[name] for name in ("file", "lora", "digest", "root", "mount"))
+MAX_CANDIDATES = 50
+_DIGITS = re.compile(r"(?:id:)?([0-9]{1,18})")
+
+
+class HashHit(NamedTuple):
+    """A lora that has a hash: which kind, its full value, and through which file."""
+
+    lora_id: int
+    file_id: int
+    kind: str
+    value: str
+
+
+def by_hash(conn: Connection, text: str, *, limit: int = 1000) -> list[HashHit]:
+    """Return what has a hash that begins with `text` (8 or more hex digits, any case, with or without `0x`).
+
+    Hashes of nothing find nothing. Raises BadRequest for text that cannot be a hash.
+    """
+    prefix = parse_hash_query(text)
+    if prefix is None:
+        raise BadRequest(f"{text[:80]!r} is not a hash", remedy="give 8 or more hexadecimal digits")
+    if is_hash_of_nothing(prefix):
+        return []
+    query = (
+        select(FILE.c.lora_id, DIGEST.c.file_id, DIGEST.c.kind, DIGEST.c.value)
+        .join(FILE, FILE.c.id == DIGEST.c.file_id)
+        .where(DIGEST.c.value >= prefix, DIGEST.c.value < prefix + "g")
+        .order_by(DIGEST.c.value, FILE.c.lora_id, DIGEST.c.file_id)
+        .limit(limit)
+    )
+    return [HashHit(*row) for row in conn.execute(query)]
+
+
+def loras_of(hits: Sequence[HashHit]) -> list[int]:
+    """Return the distinct loras among the hits."""
+    return list(dict.fromkeys(hit.lora_id for hit in hits))
+
+
+def looks_like_hash(reference: str) -> bool:
+    """Whether a reference is read as a hash: `hash:H`, or 8 or more hex digits with a letter among them."""
+    if reference.lower().startswith("hash:"):
+        return True
+    digits = parse_hash_query(reference)
+    return digits is not None and (not digits.isdecimal() or not reference.strip().isdecimal())
+
+
+def resolve(conn: Connection, reference: str, machine_id: str) -> int:
+    """Return the id of the one lora that a reference means.
+
+    Raises NotFound, or Ambiguous with all candidates.
+    """
+    text = reference.strip()
+    digits = _DIGITS.fullmatch(text)
+    if digits:
+        lora_id = current_id(conn, int(digits[1]))
+        if conn.execute(select(LORA.c.id).where(LORA.c.id == lora_id)).scalar() is None:
+            raise NotFound(f"there is no lora {digits[1]}")
+        return lora_id
+    if looks_like_hash(text):
+        found = loras_of(by_hash(conn, text[5:] if text.lower().startswith("hash:") else text))
+        if found or text.lower().startswith("hash:"):
+            return _only(conn, found, reference)
+    return _only(conn, _by_path(conn, text, machine_id) or _by_name(conn, text), reference)
+
+
+def _by_path(conn: Connection, text: str, machine_id: str) -> list[int]:
+    relative = text.replace("\\", "/").strip("/")
+    query = select(FILE.c.lora_id).where(FILE.c.path == relative).order_by(FILE.c.id).limit(MAX_CANDIDATES)
+    found = list(dict.fromkeys(conn.execute(query).scalars()))
+    if found:
+        return found
+    mounts = select(MOUNT.c.root_id, MOUNT.c.path).where(MOUNT.c.machine_id == machine_id)
+    for root_id, path in conn.execute(mounts):
+        base = path.replace("\\", "/").rstrip("/") + "/"
+        whole = text.replace("\\", "/")
+        if whole.startswith(base):
+            inside = select(FILE.c.lora_id).where(FILE.c.root_id == root_id, FILE.c.path == whole[len(base) :])
+            found += conn.execute(inside).scalars()
+    return list(dict.fromkeys(found))
+
+
+def _by_name(conn: Connection, text: str) -> list[int]:
+    names = {fold(text)}
+    for ending in (".safetensors", ".sft", ".pt", ".ckpt", ".bin"):
+        if text.lower().endswith(ending):
+            names.add(fold(text[: -len(ending)]))
+    query = (
+        select(FILE.c.lora_id, FILE.c.name)
+        .where(FILE.c.name_key.in_(sorted(names)))
+        .order_by(FILE.c.id)
+        .limit(MAX_CANDIDATES)
+    )
+    rows = conn.execute(query).all()
+    exact = [row.lora_id for row in rows if row.name == text]
+    return list(dict.fromkeys(exact or [row.lora_id for row in rows]))
+
+
+def _only(conn: Connection, found: Sequence[int], reference: str) -> int:
+    if not found:
+        raise NotFound(f"nothing is called {reference[:200]!r}", remedy="`loras list` shows what there is")
+    if len(found) > 1:
+        raise Ambiguous(
+            f"{reference[:200]!r} means {len(found)} loras", candidates(conn, found), remedy="use one of the ids"
+        )
+    return found[0]
+
+
+def candidates(conn: Connection, lora_ids: Sequence[int]) -> list[dict[str, object]]:
+    """Return small descriptions that tell loras apart."""
+    query = (
+        select(LORA.c.id, LORA.c.name, LORA.c.identity, FILE.c.path, ROOT.c.label)
+        .outerjoin(FILE, FILE.c.id == LORA.c.primary_file_id)
+        .outerjoin(ROOT, ROOT.c.id == FILE.c.root_id)
+        .where(LORA.c.id.in_(list(lora_ids)[:MAX_CANDIDATES]))
+        .order_by(LORA.c.id)
+    )
+    return [
+        {"id": row.id, "name": row.name, "identity": row.identity, "root": row.label, "path": row.path}
+        for row in conn.execute(query)
+    ]

@@ -1,0 +1,32 @@
+"""Whether files are there: rows are marked, never deleted, when a path is gone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select, update
+
+from registry.catalog import tables
+from registry.catalog.keys import in_chunks
+from registry.catalog.loras import refresh_loras
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from registry.catalog.engine import Unit
+
+FILE = tables.SQLModel.metadata.tables["file"]
+
+
+def set_missing(unit: Unit, file_ids: Sequence[int], *, state: str = "missing") -> int:
+    """Mark present or unreachable files as `missing` (or `unreachable`); return how many changed."""
+    changed = 0
+    for part in in_chunks(file_ids):
+        where = FILE.c.id.in_(part) & (FILE.c.state != state)
+        loras = set(unit.conn.execute(select(FILE.c.lora_id).where(where)).scalars())
+        values = {"state": state, "state_since": unit.now}
+        changed += unit.conn.execute(update(FILE).where(where).values(values)).rowcount
+        refresh_loras(unit, loras)
+        for lora_id in loras:
+            unit.changed("lora", lora_id, "changed", lora_id=lora_id)
+    return changed

@@ -1,0 +1,277 @@
+"""Reading loras: keyset pages, single ones, and the rows that lists of other tools are made of."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from typing import TYPE_CHECKING, Any, cast
+
+from sqlalchemy import and_, exists, func, or_, select
+
+from registry.catalog import tables
+from registry.catalog.keys import in_chunks
+from registry.catalog.problems import list_problems_of
+from registry.catalog.tags import tag_names, unpack_tags
+from registry.errors import BadRequest, NotFound
+from registry.formats.packing import unpack_json, unpack_metadata
+from registry.views import FileView, LoraDetail, LoraView, Page
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sqlalchemy import Connection, Row
+
+_TABLES = tables.SQLModel.metadata.tables
+LORA, HEADER, FILE, DIGEST, COMPANION, ROOT, MOUNT = (
+    _TABLES[name] for name in ("lora", "header", "file", "digest", "companion", "root", "mount")
+)
+
+# Sort name -> column of `lora`; every sort is made total by the id.
+SORTS = {
+    "name": LORA.c.name_key,
+    "size": LORA.c.size,
+    "date": LORA.c.mtime_ns,
+    "added": LORA.c.first_seen,
+    "id": LORA.c.id,
+}
+# Filter name -> column of `header` (equality).
+HEADER_FILTERS = {
+    "architecture": HEADER.c.architecture,
+    "base_model": HEADER.c.base_model,
+    "adapter": HEADER.c.adapter,
+    "trainer": HEADER.c.trainer,
+}
+STATES = ("present", "missing", "all")
+TRAINING = (
+    "base_model_version",
+    "sd_model_name",
+    "sd_model_hash",
+    "new_sd_model_hash",
+    "network_module",
+    "network_dim",
+    "network_alpha",
+    "optimizer",
+    "learning_rate",
+    "unet_lr",
+    "text_encoder_lr",
+    "lr_scheduler",
+    "epoch",
+    "num_epochs",
+    "steps",
+    "max_train_steps",
+    "seed",
+    "session_id",
+    "num_train_images",
+    "num_reg_images",
+    "repeats",
+    "batch_size",
+    "resolution_width",
+    "resolution_height",
+    "bucket_width",
+    "bucket_height",
+    "clip_skip",
+    "noise_offset",
+    "min_snr_gamma",
+    "mixed_precision",
+    "started_at",
+    "finished_at",
+    "comment",
+)
+_IDENTIFIED = ("architecture", "base_model", "adapter", "rank", "alpha", "precision", "key_layout", "trainer", "title", "output_name")
+
+
+def list_loras(
+    conn: Connection,
+    *,
+    machine_id: str,
+    sort: str = "name",
+    descending: bool = False,
+    after: tuple[object, int] | None = None,
+    limit: int = 50,
+    state: str = "present",
+    filters: Mapping[str, str] | None = None,
+) -> Page:
+    """Return one keyset page of loras; `filters` are equalities on kind, architecture, base_model, adapter, ...
+
+    Raises BadRequest for a sort, state or filter that does not exist.
+    """
+    if sort not in SORTS:
+        raise BadRequest(f"there is no sort {sort!r}", remedy=f"sorts are {', '.join(SORTS)}")
+    column = SORTS[sort]
+    where = _where(state, filters or {})
+    keys = select(LORA.c.id, column.label("value")).where(*where)
+    counted = select(func.count()).select_from(LORA).where(*where)
+    if filters and filters.keys() & HEADER_FILTERS.keys():
+        keys = keys.join(HEADER, HEADER.c.id == LORA.c.header_id)
+        counted = counted.join(HEADER, HEADER.c.id == LORA.c.header_id)
+    if after is not None:
+        value, last = after
+        if sort == "id":
+            keys = keys.where(LORA.c.id < last if descending else LORA.c.id > last)
+        else:
+            beyond = column < value if descending else column > value
+            tied = LORA.c.id < last if descending else LORA.c.id > last
+            keys = keys.where(or_(beyond, and_(column == value, tied)))
+    order = (column.desc(), LORA.c.id.desc()) if descending else (column, LORA.c.id)
+    found = conn.execute(keys.order_by(*order).limit(limit + 1)).all()
+    shown = found[:limit]
+    more = (shown[-1].value, shown[-1].id) if len(found) > limit else None
+    items = lora_views(conn, [row.id for row in shown], machine_id)
+    return Page(items, more, conn.execute(counted).scalar_one())
+
+
+def _where(state: str, filters: Mapping[str, str]) -> list[Any]:
+    if state not in STATES:
+        raise BadRequest(f"there is no state {state!r}", remedy=f"states are {', '.join(STATES)}")
+    where: list[Any] = []
+    if state == "present":
+        where.append(LORA.c.files_present > 0)
+    elif state == "missing":
+        where.append(LORA.c.files_present == 0)
+    for name, value in filters.items():
+        if name == "kind":
+            where.append(LORA.c.kind == value)
+        elif name in HEADER_FILTERS:
+            where.append(HEADER_FILTERS[name] == value)
+        elif name == "root":
+            where.append(exists().where(FILE.c.lora_id == LORA.c.id, FILE.c.root_id == int(value)))
+        else:
+            raise BadRequest(
+                f"there is no filter {name!r}", remedy=f"filters are kind, root, {', '.join(HEADER_FILTERS)}"
+            )
+    return where
+
+
+def lora_views(conn: Connection, lora_ids: Sequence[int], machine_id: str) -> list[LoraView]:
+    """Return the loras with these ids in this order; ids that do not exist are left out."""
+    found: dict[int, LoraView] = {}
+    for part in in_chunks(lora_ids):
+        columns = [HEADER.c[name] for name in (*_IDENTIFIED, *TRAINING)]
+        query = select(LORA, *columns).outerjoin(HEADER, HEADER.c.id == LORA.c.header_id).where(LORA.c.id.in_(part))
+        rows = conn.execute(query).all()
+        files = file_views(conn, FILE.c.lora_id, part, machine_id)
+        for row in rows:
+            found[row.id] = _lora_view(row, files.get(row.id, []))
+    return [found[lora_id] for lora_id in lora_ids if lora_id in found]
+
+
+def _lora_view(row: Row[Any], files: list[FileView]) -> LoraView:
+    files = sorted(files, key=lambda file: (file.id != row.primary_file_id, file.state != "present", file.first_seen, file.path))
+    known = {name: getattr(row, name) for name in _IDENTIFIED}
+    known["architecture"] = known["architecture"] or "unknown"
+    known["adapter"] = known["adapter"] or "unknown"
+    if row.header_id is None:
+        known.update(architecture="none", adapter="none")
+    state = "present" if row.files_present else (files[0].state if files else "gone")
+    identity = str(row.identity)
+    return LoraView(
+        id=row.id,
+        identity=identity,
+        kind=row.kind,
+        name=row.name,
+        size=row.size,
+        date=row.mtime_ns // 1_000_000,
+        first_seen=row.first_seen,
+        state=state,
+        verified=any(file.verified for file in files),
+        **known,
+        data_sha256=identity.removeprefix("data:") if identity.startswith("data:") else None,
+        replaces=row.replaces_id,
+        roots=list(dict.fromkeys(file.root for file in files)),
+        folders=list(dict.fromkeys(file.folder for file in files)),
+        training={name: value for name in TRAINING if (value := getattr(row, name)) is not None},
+        files=files,
+    )
+
+
+def file_views(conn: Connection, column: Any, values: Sequence[int], machine_id: str) -> dict[int, list[FileView]]:
+    """Return files grouped by `column` (`file.lora_id` or `file.id`), with hashes, claims and companions."""
+    query = (
+        select(FILE, ROOT.c.label, MOUNT.c.path_raw.label("mount"))
+        .join(ROOT, ROOT.c.id == FILE.c.root_id)
+        .outerjoin(MOUNT, and_(MOUNT.c.root_id == FILE.c.root_id, MOUNT.c.machine_id == machine_id))
+        .where(column.in_(values))
+    )
+    rows = conn.execute(query).all()
+    ids = [row.id for row in rows]
+    hashes: dict[int, dict[str, str]] = {}
+    companions: dict[int, list[dict[str, str]]] = {}
+    for part in in_chunks(ids):
+        for file_id, kind, value in conn.execute(select(DIGEST).where(DIGEST.c.file_id.in_(part)).order_by(DIGEST.c.kind)):
+            hashes.setdefault(file_id, {})[kind] = value
+        beside = select(COMPANION).where(COMPANION.c.file_id.in_(part)).order_by(COMPANION.c.name)
+        for row in conn.execute(beside):
+            entry = {"name": row.name, "kind": row.kind, "family": row.family}
+            companions.setdefault(row.file_id, []).append(entry)
+    grouped: dict[int, list[FileView]] = {}
+    for row in rows:
+        view = _file_view(row, hashes.get(row.id, {}), companions.get(row.id, []))
+        grouped.setdefault(getattr(row, column.name), []).append(view)
+    return grouped
+
+
+def _file_view(row: Row[Any], hashes: dict[str, str], companions: list[dict[str, str]]) -> FileView:
+    return FileView(
+        id=row.id,
+        root_id=row.root_id,
+        root=row.label,
+        path=row.path,
+        folder=row.folder,
+        name=row.name,
+        location=None if row.mount is None else display_location(row.mount, row.path),
+        size=row.size,
+        mtime_ns=row.mtime_ns,
+        state=row.state,
+        state_since=row.state_since,
+        first_seen=row.first_seen,
+        verified=bool(row.verified),
+        hash_state=row.hash_state,
+        cause=row.cause,
+        hashes=with_short_forms(hashes),
+        claims=cast("list[dict[str, object]]", unpack_json(row.claims)) if row.claims else [],
+        companions=companions,
+    )
+
+
+def display_location(mount: bytes, path: str) -> str:
+    """Return where a file lies on this machine, fit for showing."""
+    base = os.fsdecode(mount).encode("utf-8", "replace").decode()
+    return os.path.join(base, *path.split("/")) if os.sep != "/" else posixpath.join(base, path)
+
+
+def with_short_forms(hashes: Mapping[str, str]) -> dict[str, str]:
+    """Add the names under which prefixes of stored hashes are known: AutoV2, AutoV3."""
+    out = dict(hashes)
+    if "sha256" in out:
+        out["autov2"] = out["sha256"][:10]
+    if "data_sha256" in out:
+        out["autov3"] = out["data_sha256"][:12]
+    return out
+
+
+def lora_detail(conn: Connection, lora_id: int, machine_id: str) -> LoraDetail:
+    """Return everything known about one lora; NotFound if there is none."""
+    views = lora_views(conn, [lora_id], machine_id)
+    if not views:
+        raise NotFound(f"there is no lora {lora_id}")
+    view = views[0]
+    query = (
+        select(HEADER.c.identification, HEADER.c.triggers, HEADER.c.tags, HEADER.c.metadata_packed, HEADER.c.notes)
+        .join(LORA, LORA.c.header_id == HEADER.c.id)
+        .where(LORA.c.id == lora_id)
+    )
+    row = conn.execute(query).first()
+    problems = list_problems_of(conn, [file.id for file in view.files])
+    if row is None:
+        return LoraDetail(view, {}, {}, [], {}, [], problems)
+    pairs = unpack_tags(row.tags)
+    names = tag_names(conn, [tag_id for tag_id, _ in pairs])
+    return LoraDetail(
+        lora=view,
+        identification=cast("dict[str, object]", unpack_json(row.identification)),
+        trigger_words=cast("dict[str, object]", unpack_json(row.triggers)),
+        tags=[{"tag": names[tag_id], "count": count} for tag_id, count in pairs if tag_id in names],
+        metadata=unpack_metadata(row.metadata_packed),
+        notes=cast("list[dict[str, str]]", unpack_json(row.notes)),
+        problems=problems,
+    )

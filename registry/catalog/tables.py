@@ -1,0 +1,354 @@
+"""The tables of the catalog: columns, keys and indexes, no behaviour.
+
+Times are integer milliseconds since the epoch (UTC); `mtime_ns` is what `stat` says. Text that is sorted or
+compared by range is a folded key of its own in `KeyText`, which compares code points on every database.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Text,
+    UniqueConstraint,
+)
+from sqlmodel import Field, SQLModel
+
+BigKey = BigInteger().with_variant(Integer, "sqlite")
+KeyText = Text().with_variant(Text(collation="C"), "postgresql")
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+SQLModel.metadata.naming_convention = NAMING
+
+# Ids are never handed out twice: references and redirects outlive rows.
+AUTOINCREMENT = {"sqlite_autoincrement": True}
+
+
+def _id() -> Column[int]:
+    return Column(BigKey, primary_key=True, autoincrement=True)
+
+
+def _ref(target: str, *, nullable: bool = False, index: bool = False, primary: bool = False) -> Column[int]:
+    return Column(BigInteger, ForeignKey(target), nullable=nullable, index=index, primary_key=primary)
+
+
+def _time(*, nullable: bool = False) -> Column[int]:
+    return Column(BigInteger, nullable=nullable)
+
+
+class Setting(SQLModel, table=True):
+    """Facts about this catalog itself: its id, the oldest change still kept."""
+
+    __tablename__ = "setting"
+    name: str = Field(sa_column=Column(Text, primary_key=True))
+    value: str = Field(sa_column=Column(Text, nullable=False))
+
+
+class Machine(SQLModel, table=True):
+    """A computer that scans or reads roots."""
+
+    __tablename__ = "machine"
+    id: str = Field(sa_column=Column(Text, primary_key=True))
+    name: str = Field(sa_column=Column(Text, nullable=False))
+    last_seen: int = Field(sa_column=_time())
+
+
+class Root(SQLModel, table=True):
+    """One storage; exactly one machine scans and judges it."""
+
+    __tablename__ = "root"
+    __table_args__ = AUTOINCREMENT
+    id: int = Field(sa_column=_id())
+    label: str = Field(sa_column=Column(Text, nullable=False))
+    kind: str = Field(default="local", sa_column=Column(Text, nullable=False))
+    machine_id: str = Field(sa_column=Column(Text, ForeignKey("machine.id"), nullable=False))
+    position: int = Field(default=0, sa_column=Column(Integer, nullable=False))
+    writable: int = Field(default=0, sa_column=Column(SmallInteger, nullable=False))
+    private: int = Field(default=0, sa_column=Column(SmallInteger, nullable=False))
+    poll: str = Field(default="auto", sa_column=Column(Text, nullable=False))
+    follow_out: int = Field(default=0, sa_column=Column(SmallInteger, nullable=False))
+    pickles: int = Field(default=0, sa_column=Column(SmallInteger, nullable=False))
+    ignore_inode: int = Field(default=0, sa_column=Column(SmallInteger, nullable=False))
+    header_readers: int = Field(default=8, sa_column=Column(Integer, nullable=False))
+    hash_readers: int | None = Field(default=None, sa_column=Column(Integer))
+    state: str = Field(default="ok", sa_column=Column(Text, nullable=False))
+    state_since: int = Field(sa_column=_time())
+    added_at: int = Field(sa_column=_time())
+    scanned_at: int | None = Field(default=None, sa_column=_time(nullable=True))
+    scan_ms: int | None = Field(default=None, sa_column=_time(nullable=True))
+    removed_at: int | None = Field(default=None, sa_column=_time(nullable=True))
+
+
+class Mount(SQLModel, table=True):
+    """Where a machine finds a root; `path_raw` is the path as `os.fsencode` gives it."""
+
+    __tablename__ = "mount"
+    root_id: int = Field(sa_column=_ref("root.id", primary=True))
+    machine_id: str = Field(sa_column=Column(Text, ForeignKey("machine.id"), primary_key=True))
+    path_raw: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    path: str = Field(sa_column=Column(Text, nullable=False))
+
+
+class Header(SQLModel, table=True):
+    """Everything that follows from the bytes of one header; files with equal headers share a row.
+
+    `metadata_packed` is `registry.formats.packing` JSON in header order, `a1111` a raw deflate fragment of
+    the `metadata` object of the A1111 list with its CRC and size, `tags` a packed run of (tag id, count).
+    """
+
+    __tablename__ = "header"
+    __table_args__ = AUTOINCREMENT
+    id: int = Field(sa_column=_id())
+    digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False, unique=True))
+    derived_version: int = Field(sa_column=Column(Integer, nullable=False, index=True))
+    length: int = Field(sa_column=Column(BigInteger, nullable=False))
+    tensors: int = Field(sa_column=Column(Integer, nullable=False))
+    metadata_packed: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    a1111: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    a1111_crc: int = Field(sa_column=Column(BigInteger, nullable=False))
+    a1111_size: int = Field(sa_column=Column(BigInteger, nullable=False))
+    alias: str | None = Field(default=None, sa_column=Column(Text))
+    kind: str = Field(sa_column=Column(Text, nullable=False))
+    architecture: str = Field(sa_column=Column(Text, nullable=False))
+    base_model: str | None = Field(default=None, sa_column=Column(Text))
+    adapter: str = Field(sa_column=Column(Text, nullable=False))
+    rank: int | None = Field(default=None, sa_column=Column(Integer))
+    alpha: float | None = Field(default=None, sa_column=Column(Float(53)))
+    precision: str | None = Field(default=None, sa_column=Column(Text))
+    key_layout: str | None = Field(default=None, sa_column=Column(Text))
+    identification: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    trainer: str | None = Field(default=None, sa_column=Column(Text))
+    output_name: str | None = Field(default=None, sa_column=Column(Text))
+    title: str | None = Field(default=None, sa_column=Column(Text))
+    base_model_version: str | None = Field(default=None, sa_column=Column(Text))
+    sd_model_name: str | None = Field(default=None, sa_column=Column(Text))
+    sd_model_hash: str | None = Field(default=None, sa_column=Column(Text))
+    new_sd_model_hash: str | None = Field(default=None, sa_column=Column(Text))
+    network_module: str | None = Field(default=None, sa_column=Column(Text))
+    network_dim: int | None = Field(default=None, sa_column=Column(BigInteger))
+    network_alpha: float | None = Field(default=None, sa_column=Column(Float(53)))
+    optimizer: str | None = Field(default=None, sa_column=Column(Text))
+    learning_rate: float | None = Field(default=None, sa_column=Column(Float(53)))
+    unet_lr: float | None = Field(default=None, sa_column=Column(Float(53)))
+    text_encoder_lr: float | None = Field(default=None, sa_column=Column(Float(53)))
+    lr_scheduler: str | None = Field(default=None, sa_column=Column(Text))
+    epoch: int | None = Field(default=None, sa_column=Column(BigInteger))
+    num_epochs: int | None = Field(default=None, sa_column=Column(BigInteger))
+    steps: int | None = Field(default=None, sa_column=Column(BigInteger))
+    max_train_steps: int | None = Field(default=None, sa_column=Column(BigInteger))
+    seed: int | None = Field(default=None, sa_column=Column(BigInteger))
+    session_id: int | None = Field(default=None, sa_column=Column(BigInteger))
+    num_train_images: int | None = Field(default=None, sa_column=Column(BigInteger))
+    num_reg_images: int | None = Field(default=None, sa_column=Column(BigInteger))
+    repeats: int | None = Field(default=None, sa_column=Column(BigInteger))
+    batch_size: int | None = Field(default=None, sa_column=Column(BigInteger))
+    resolution_width: int | None = Field(default=None, sa_column=Column(BigInteger))
+    resolution_height: int | None = Field(default=None, sa_column=Column(BigInteger))
+    bucket_width: int | None = Field(default=None, sa_column=Column(BigInteger))
+    bucket_height: int | None = Field(default=None, sa_column=Column(BigInteger))
+    clip_skip: int | None = Field(default=None, sa_column=Column(BigInteger))
+    noise_offset: float | None = Field(default=None, sa_column=Column(Float(53)))
+    min_snr_gamma: float | None = Field(default=None, sa_column=Column(Float(53)))
+    mixed_precision: str | None = Field(default=None, sa_column=Column(Text))
+    started_at: int | None = Field(default=None, sa_column=_time(nullable=True))
+    finished_at: int | None = Field(default=None, sa_column=_time(nullable=True))
+    comment: str | None = Field(default=None, sa_column=Column(Text))
+    triggers: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    tags: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    tag_count: int = Field(default=0, sa_column=Column(Integer, nullable=False))
+    notes: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class Tag(SQLModel, table=True):
+    """The dictionary behind the tag blobs."""
+
+    __tablename__ = "tag"
+    __table_args__ = AUTOINCREMENT
+    id: int = Field(sa_column=_id())
+    name: str = Field(sa_column=Column(KeyText, nullable=False, unique=True))
+
+
+class Lora(SQLModel, table=True):
+    """One set of weights.
+
+    `identity` is `data:<data_sha256>`, `file:<sha256>` or, until hashed, `new:<file id>`. The columns after
+    `header_id` repeat the primary file's, so that lists sort and page on an index.
+    """
+
+    __tablename__ = "lora"
+    __table_args__ = (
+        Index("ix_lora_name_key_id", "name_key", "id"),
+        Index("ix_lora_size_id", "size", "id"),
+        Index("ix_lora_mtime_ns_id", "mtime_ns", "id"),
+        Index("ix_lora_first_seen_id", "first_seen", "id"),
+        AUTOINCREMENT,
+    )
+    id: int = Field(sa_column=_id())
+    identity: str = Field(sa_column=Column(KeyText, nullable=False, unique=True))
+    kind: str = Field(sa_column=Column(Text, nullable=False))
+    header_id: int | None = Field(default=None, sa_column=_ref("header.id", nullable=True, index=True))
+    primary_file_id: int | None = Field(default=None, sa_column=Column(BigInteger))
+    files_present: int = Field(default=0, sa_column=Column(Integer, nullable=False))
+    files: int = Field(default=0, sa_column=Column(Integer, nullable=False))
+    name: str = Field(sa_column=Column(Text, nullable=False))
+    name_key: str = Field(sa_column=Column(KeyText, nullable=False))
+    size: int = Field(sa_column=Column(BigInteger, nullable=False))
+    mtime_ns: int = Field(sa_column=Column(BigInteger, nullable=False))
+    first_seen: int = Field(sa_column=_time())
+    replaces_id: int | None = Field(default=None, sa_column=Column(BigInteger))
+
+
+class LoraRedirect(SQLModel, table=True):
+    """Where a merged lora went; every reference follows it."""
+
+    __tablename__ = "lora_redirect"
+    old_id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    new_id: int = Field(sa_column=Column(BigInteger, nullable=False, index=True))
+    at: int = Field(sa_column=_time())
+
+
+class File(SQLModel, table=True):
+    """One model file at one path under one root; a row is never deleted because its path is gone."""
+
+    __tablename__ = "file"
+    __table_args__ = (
+        UniqueConstraint("root_id", "path_raw"),
+        Index("ix_file_inode_size", "inode", "size"),
+        Index("ix_file_quick_key", "quick_key"),
+        Index("ix_file_state_a1111_key", "root_id", "state", "a1111_key"),
+        Index("ix_file_hash_state", "hash_state", "hash_priority", "size"),
+        Index("ix_file_name_key", "name_key"),
+        AUTOINCREMENT,
+    )
+    id: int = Field(sa_column=_id())
+    root_id: int = Field(sa_column=_ref("root.id"))
+    path_raw: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    path: str = Field(sa_column=Column(Text, nullable=False))
+    folder: str = Field(sa_column=Column(Text, nullable=False))
+    name: str = Field(sa_column=Column(Text, nullable=False))
+    name_key: str = Field(sa_column=Column(KeyText, nullable=False))
+    ext: str = Field(sa_column=Column(Text, nullable=False))
+    a1111_key: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    hidden: int = Field(default=0, sa_column=Column(SmallInteger, nullable=False))
+    device: int = Field(sa_column=Column(BigInteger, nullable=False))
+    inode: int = Field(sa_column=Column(BigInteger, nullable=False))
+    nlink: int = Field(sa_column=Column(Integer, nullable=False))
+    size: int = Field(sa_column=Column(BigInteger, nullable=False))
+    mtime_ns: int = Field(sa_column=Column(BigInteger, nullable=False))
+    placeholder: int = Field(default=0, sa_column=Column(SmallInteger, nullable=False))
+    state: str = Field(default="present", sa_column=Column(Text, nullable=False))
+    state_since: int = Field(sa_column=_time())
+    first_seen: int = Field(sa_column=_time())
+    derived_version: int = Field(default=0, sa_column=Column(Integer, nullable=False))
+    quick_key: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    tail: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    data_size: int | None = Field(default=None, sa_column=Column(BigInteger))
+    header_id: int | None = Field(default=None, sa_column=_ref("header.id", nullable=True, index=True))
+    lora_id: int = Field(sa_column=_ref("lora.id", index=True))
+    cause: str | None = Field(default=None, sa_column=Column(Text))
+    hash_state: str = Field(default="pending", sa_column=Column(Text, nullable=False))
+    hash_priority: int = Field(default=0, sa_column=Column(Integer, nullable=False))
+    hashed_at: int | None = Field(default=None, sa_column=_time(nullable=True))
+    verified: int = Field(default=0, sa_column=Column(SmallInteger, nullable=False))
+    claims: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+
+
+class Digest(SQLModel, table=True):
+    """One computed hash of one file in lower-case hex; a new kind of digest is a new row, not a migration."""
+
+    __tablename__ = "digest"
+    __table_args__ = (Index("ix_digest_value_kind", "value", "kind"),)
+    file_id: int = Field(sa_column=_ref("file.id", primary=True))
+    kind: str = Field(sa_column=Column(Text, primary_key=True))
+    value: str = Field(sa_column=Column(KeyText, nullable=False))
+
+
+class Companion(SQLModel, table=True):
+    """A sidecar or preview seen beside a file; its content is read by whoever needs it."""
+
+    __tablename__ = "companion"
+    file_id: int = Field(sa_column=_ref("file.id", primary=True))
+    name: str = Field(sa_column=Column(KeyText, primary_key=True))
+    name_raw: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    kind: str = Field(sa_column=Column(Text, nullable=False))
+    family: str = Field(sa_column=Column(Text, nullable=False))
+
+
+class Problem(SQLModel, table=True):
+    """Something wrong that a person should know, until it is gone."""
+
+    __tablename__ = "problem"
+    __table_args__ = (UniqueConstraint("scope", "slug"), AUTOINCREMENT)
+    id: int = Field(sa_column=_id())
+    scope: str = Field(sa_column=Column(KeyText, nullable=False))
+    file_id: int | None = Field(default=None, sa_column=_ref("file.id", nullable=True, index=True))
+    root_id: int | None = Field(default=None, sa_column=_ref("root.id", nullable=True, index=True))
+    path: str | None = Field(default=None, sa_column=Column(Text))
+    slug: str = Field(sa_column=Column(KeyText, nullable=False))
+    text: str = Field(sa_column=Column(Text, nullable=False))
+    stage: str = Field(sa_column=Column(Text, nullable=False))
+    at: int = Field(sa_column=_time())
+
+
+class Change(SQLModel, table=True):
+    """The log that indexes, pickers and feeds follow; `generation` is its highest `seq`."""
+
+    __tablename__ = "change"
+    __table_args__ = (Index("ix_change_at", "at"), AUTOINCREMENT)
+    seq: int = Field(sa_column=_id())
+    at: int = Field(sa_column=_time())
+    entity: str = Field(sa_column=Column(Text, nullable=False))
+    entity_id: int = Field(sa_column=Column(BigInteger, nullable=False))
+    lora_id: int | None = Field(default=None, sa_column=Column(BigInteger))
+    kind: str = Field(sa_column=Column(Text, nullable=False))
+    actor: str | None = Field(default=None, sa_column=Column(Text))
+
+
+class Token(SQLModel, table=True):
+    """A bearer token, known by the SHA-256 of its secret only."""
+
+    __tablename__ = "token"
+    __table_args__ = AUTOINCREMENT
+    id: int = Field(sa_column=_id())
+    name: str = Field(sa_column=Column(KeyText, nullable=False, unique=True))
+    role: str = Field(sa_column=Column(Text, nullable=False))
+    digest: str = Field(sa_column=Column(KeyText, nullable=False, unique=True))
+    created_at: int = Field(sa_column=_time())
+    used_at: int | None = Field(default=None, sa_column=_time(nullable=True))
+    revoked_at: int | None = Field(default=None, sa_column=_time(nullable=True))
+
+
+class Job(SQLModel, table=True):
+    """A durable wish; `key` is what two live jobs of one kind must not share, such as a root."""
+
+    __tablename__ = "job"
+    __table_args__ = (Index("ix_job_state_kind_key", "state", "kind", "key"), AUTOINCREMENT)
+    id: int = Field(sa_column=_id())
+    kind: str = Field(sa_column=Column(Text, nullable=False))
+    key: str = Field(sa_column=Column(KeyText, nullable=False))
+    state: str = Field(sa_column=Column(Text, nullable=False))
+    spec: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    priority: int = Field(default=0, sa_column=Column(Integer, nullable=False))
+    attempts: int = Field(default=0, sa_column=Column(Integer, nullable=False))
+    cancel: int = Field(default=0, sa_column=Column(SmallInteger, nullable=False))
+    done: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+    total: int | None = Field(default=None, sa_column=Column(BigInteger))
+    owner: str | None = Field(default=None, sa_column=Column(Text))
+    heartbeat: int | None = Field(default=None, sa_column=_time(nullable=True))
+    created_at: int = Field(sa_column=_time())
+    started_at: int | None = Field(default=None, sa_column=_time(nullable=True))
+    finished_at: int | None = Field(default=None, sa_column=_time(nullable=True))
+    result: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    error: str | None = Field(default=None, sa_column=Column(Text))
+    actor: str | None = Field(default=None, sa_column=Column(Text))

@@ -1,0 +1,87 @@
+"""Bearer tokens: made once, shown once, stored as the SHA-256 of a random secret."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from typing import TYPE_CHECKING, NamedTuple
+
+from sqlalchemy import func, insert, select, update
+
+from registry.catalog import tables
+from registry.errors import BadRequest, Conflict, NotFound
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from registry.catalog.engine import Unit
+
+TOKEN = tables.SQLModel.metadata.tables["token"]
+# Each role may do what the ones before it may.
+ROLES = ("read", "write", "admin")
+PREFIX = "lrt_"
+
+
+class TokenView(NamedTuple):
+    """A token without its secret."""
+
+    id: int
+    name: str
+    role: str
+    created_at: int
+    used_at: int | None
+    revoked_at: int | None
+
+
+def create_token(unit: Unit, name: str, role: str) -> str:
+    """Make a token and return its secret, which is not kept.
+
+    Raises BadRequest for an empty name or unknown role, Conflict for a name that is taken.
+    """
+    name = name.strip()
+    if not name or len(name) > 100 or not name.isprintable():
+        raise BadRequest("a token needs a name of up to 100 printable characters")
+    if role not in ROLES:
+        raise BadRequest(f"there is no role {role!r}", remedy=f"roles are {', '.join(ROLES)}")
+    if unit.conn.execute(select(TOKEN.c.id).where(TOKEN.c.name == name)).scalar() is not None:
+        raise Conflict(f"there is a token called {name!r} already", remedy="choose another name")
+    # 32 random bytes cannot be guessed, so one round of SHA-256 is as good as a slow password hash.
+    secret = PREFIX + secrets.token_urlsafe(32)
+    unit.conn.execute(insert(TOKEN).values(name=name, role=role, digest=_digest(secret), created_at=unit.now))
+    return secret
+
+
+def list_tokens(conn: Connection) -> list[TokenView]:
+    """Return all tokens, revoked ones too."""
+    columns = (TOKEN.c.id, TOKEN.c.name, TOKEN.c.role, TOKEN.c.created_at, TOKEN.c.used_at, TOKEN.c.revoked_at)
+    return [TokenView(*row) for row in conn.execute(select(*columns).order_by(TOKEN.c.id))]
+
+
+def revoke_token(unit: Unit, name: str) -> None:
+    """Make a token useless; NotFound if there is none of that name."""
+    where = (TOKEN.c.name == name) & TOKEN.c.revoked_at.is_(None)
+    if not unit.conn.execute(update(TOKEN).where(where).values(revoked_at=unit.now)).rowcount:
+        raise NotFound(f"there is no token called {name!r}", remedy="`loras token list` shows them")
+
+
+def find_token(conn: Connection, secret: str) -> TokenView | None:
+    """Return the token with that secret, unless it was revoked."""
+    columns = (TOKEN.c.id, TOKEN.c.name, TOKEN.c.role, TOKEN.c.created_at, TOKEN.c.used_at, TOKEN.c.revoked_at)
+    row = conn.execute(
+        select(*columns).where(TOKEN.c.digest == _digest(secret), TOKEN.c.revoked_at.is_(None))
+    ).first()
+    return TokenView(*row) if row else None
+
+
+def used_token(unit: Unit, token_id: int) -> None:
+    """Note when a token was used last."""
+    unit.conn.execute(update(TOKEN).where(TOKEN.c.id == token_id).values(used_at=unit.now))
+
+
+def any_token(conn: Connection) -> bool:
+    """Whether there is a token that can be used."""
+    return bool(conn.execute(select(func.count()).where(TOKEN.c.revoked_at.is_(None))).scalar())
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()

@@ -1,0 +1,126 @@
+"""One frozen `Settings`: command line over environment (`LORAS_*`) over TOML over defaults."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_config_path, user_data_path
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from registry.errors import BadRequest
+
+APP = "lora-registry"
+DEFAULT_PORT = 8567
+
+
+def config_file() -> Path:
+    """Where the optional TOML file is looked for: `LORAS_CONFIG`, else the platform's config folder."""
+    named = os.environ.get("LORAS_CONFIG")
+    return Path(named) if named else user_config_path(APP, appauthor=False) / "config.toml"
+
+
+class Settings(BaseSettings):
+    """Everything that can be set, with the environment name `LORAS_<FIELD>` for each field."""
+
+    model_config = SettingsConfigDict(env_prefix="LORAS_", frozen=True, extra="forbid")
+
+    database_url: str | None = Field(
+        default=None,
+        description="postgresql+psycopg://user:password@host/name, or sqlite:///path; empty = SQLite in the data folder",
+    )
+    data_dir: Path = Field(
+        default_factory=lambda: user_data_path(APP, appauthor=False),
+        description="folder of the SQLite catalog, its backups and locks",
+    )
+    machine: str = Field(default_factory=socket.gethostname, description="the name of this machine in the catalog")
+    host: str = Field(default="127.0.0.1", description="address to listen on")
+    port: int = Field(default=DEFAULT_PORT, ge=0, le=65535, description="port to listen on")
+    unsafe_open: bool = Field(
+        default=False, description="listen beyond this machine without any token (anyone there may read and change)"
+    )
+    require_token: bool = Field(default=False, description="ask for a token on this machine too")
+    trusted_proxies: tuple[str, ...] = Field(
+        default=(), description="addresses of reverse proxies whose X-Forwarded-For is believed"
+    )
+    allowed_hosts: tuple[str, ...] = Field(
+        default=(), description="host names besides localhost and the listening address that requests may name"
+    )
+    cors_origins: tuple[str, ...] = Field(default=(), description="web origins allowed to read from a browser")
+    workers: int = Field(
+        default_factory=lambda: max(1, (os.cpu_count() or 2) - 1),
+        ge=1,
+        le=64,
+        description="child processes that read and identify headers",
+    )
+    hash_readers: int = Field(
+        default_factory=lambda: min(4, os.cpu_count() or 2),
+        ge=1,
+        le=64,
+        description="files hashed at the same time, all roots together; a root may ask for fewer",
+    )
+    hash_limit_mb: float = Field(default=0, ge=0, description="hashing speed limit in MB/s, 0 = none")
+    hash_hours: str = Field(default="", description="hours in which hashing may run, for example 22-07; empty = always")
+    rescan_minutes: float = Field(
+        default=360, ge=0, description="minutes between full rescans while serving, 0 = only on events"
+    )
+    change_days: int = Field(default=30, ge=1, description="days for which the change log is kept")
+
+    @field_validator("hash_hours")
+    @classmethod
+    def _hours(cls, value: str) -> str:
+        if value:
+            parse_hours(value)
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources; a `.env` file of the working folder is never read."""
+        del dotenv_settings, file_secret_settings
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=config_file())
+
+    def url(self) -> str:
+        """Return the database URL: the given one, else SQLite in the data folder."""
+        return self.database_url or f"sqlite:///{(self.data_dir / 'catalog.sqlite3').as_posix()}"
+
+
+def parse_hours(text: str) -> tuple[int, int]:
+    """Parse `22-07` into (22, 7); raise ValueError for anything else."""
+    first, dash, last = text.partition("-")
+    if not dash or not (first.strip().isdecimal() and last.strip().isdecimal()):
+        raise ValueError("hours look like 22-07: from, inclusive, to, exclusive")
+    hours = int(first), int(last)
+    if max(hours) > 24:
+        raise ValueError("hours are 0 to 24")
+    return hours
+
+
+
+def load_settings(**given: Any) -> Settings:
+    """Build the settings from what the command line gave (`None` = not given) and all other sources.
+
+    Raises BadRequest naming the setting and what it may be.
+    """
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_input=False)
+        lines = "; ".join(f"{'.'.join(str(part) for part in row['loc'])}: {row['msg']}" for row in wrong)
+        raise BadRequest(f"the settings cannot be used: {lines}", remedy=f"see {config_file()} and LORAS_*") from None
+    except ValueError as error:
+        raise BadRequest(f"the settings cannot be read: {error}", remedy=f"see {config_file()}") from None

@@ -1,0 +1,162 @@
+"""Every exception the product raises on purpose, each with its exit code, HTTP status and problem slug.
+
+::
+
+    RegistryError                  1  500  internal-error
+    ├── BadRequest                 2  400  bad-request        an argument, option or body that cannot be used
+    ├── NotFound                   3  404  not-found          nothing has that reference, path or id
+    ├── Ambiguous                  4  409  ambiguous          several things have it; `candidates` lists them
+    ├── Conflict                   5  409  conflict           it is there already, or somebody else holds it
+    ├── Forbidden                  6  403  forbidden          known, but not allowed to do that
+    │   └── Unauthorized           6  401  unauthorized       no token, or one that is not known
+    ├── CatalogError               7  503  catalog-error      the database cannot be used as it is
+    │   ├── CatalogBusy            7  503  catalog-busy       locked by someone else for too long
+    │   ├── CatalogFull            7  507  catalog-full       the disk is full; nothing was lost
+    │   ├── SchemaMismatch         7  503  schema-mismatch    older or newer than this program
+    │   └── UnsupportedLocation    7  503  unsupported-location  a data folder where SQLite is not safe
+    ├── UnreadableFile             8  422  unreadable-file    a file cannot be opened or read
+    │   ├── NotARegularFile        8  422  not-a-regular-file a folder, pipe, socket or device
+    │   └── FileChanged            8  409  file-changed       it changed while it was being read
+    ├── Cancelled                  9  409  cancelled          somebody asked to stop
+    └── CannotServe               10  500  cannot-serve       port taken, or an unsafe address without a token
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+class RegistryError(Exception):
+    """Base of all errors: `str()` is a sentence for a person, `remedy` says what to do about it."""
+
+    exit_code: ClassVar[int] = 1
+    status: ClassVar[int] = 500
+    slug: ClassVar[str] = "internal-error"
+
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        super().__init__(message)
+        self.remedy = remedy
+
+
+class BadRequest(RegistryError):
+    """An argument, option or body cannot be used."""
+
+    exit_code = 2
+    status = 400
+    slug = "bad-request"
+
+
+class NotFound(RegistryError):
+    """Nothing has that reference, path or id."""
+
+    exit_code = 3
+    status = 404
+    slug = "not-found"
+
+
+class Ambiguous(RegistryError):
+    """Several things answer to one reference; `candidates` are small mappings that tell them apart."""
+
+    exit_code = 4
+    status = 409
+    slug = "ambiguous"
+
+    def __init__(self, message: str, candidates: Sequence[Mapping[str, object]], *, remedy: str = "") -> None:
+        super().__init__(message, remedy=remedy)
+        self.candidates = tuple(candidates)
+
+
+class Conflict(RegistryError):
+    """It is there already, or somebody else holds it."""
+
+    exit_code = 5
+    status = 409
+    slug = "conflict"
+
+
+class Forbidden(RegistryError):
+    """The caller is known but not allowed to do that."""
+
+    exit_code = 6
+    status = 403
+    slug = "forbidden"
+
+
+class Unauthorized(Forbidden):
+    """No token was given, or one that is not known."""
+
+    status = 401
+    slug = "unauthorized"
+
+
+class CatalogError(RegistryError):
+    """The database cannot be used as it is."""
+
+    exit_code = 7
+    status = 503
+    slug = "catalog-error"
+
+
+class CatalogBusy(CatalogError):
+    """The database stayed locked by somebody else for too long; nothing was written."""
+
+    slug = "catalog-busy"
+
+
+class CatalogFull(CatalogError):
+    """The disk is full; nothing was written and nothing was lost."""
+
+    status = 507
+    slug = "catalog-full"
+
+
+class SchemaMismatch(CatalogError):
+    """The database belongs to an older or newer version of this program."""
+
+    slug = "schema-mismatch"
+
+
+class UnsupportedLocation(CatalogError):
+    """The data folder lies where SQLite cannot be used safely."""
+
+    slug = "unsupported-location"
+
+
+class UnreadableFile(RegistryError):
+    """A file cannot be opened or read."""
+
+    exit_code = 8
+    status = 422
+    slug = "unreadable-file"
+
+
+class NotARegularFile(UnreadableFile):
+    """The path is a folder, pipe, socket or device."""
+
+    slug = "not-a-regular-file"
+
+
+class FileChanged(UnreadableFile):
+    """The file kept changing while it was being read."""
+
+    status = 409
+    slug = "file-changed"
+
+
+class Cancelled(RegistryError):
+    """Somebody asked this work to stop."""
+
+    exit_code = 9
+    status = 409
+    slug = "cancelled"
+
+
+class CannotServe(RegistryError):
+    """The server cannot listen where it was told to."""
+
+    exit_code = 10
+    status = 500
+    slug = "cannot-serve"

@@ -1,0 +1,62 @@
+"""Lossless packing of header metadata: order, U+0000 and lone surrogates survive a round trip."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from typing import TYPE_CHECKING
+
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_FAST = 1
+
+
+def pack_metadata(metadata: Mapping[str, str]) -> bytes:
+    """Return the metadata as compressed JSON in header order."""
+    try:
+        text = orjson.dumps(metadata)
+    except (TypeError, ValueError):
+        # orjson refuses lone surrogates; ASCII escapes carry them.
+        text = json.dumps(dict(metadata), separators=(",", ":")).encode("ascii")
+    return zlib.compress(text, _FAST)
+
+
+def unpack_metadata(packed: bytes) -> dict[str, str]:
+    """Return what `pack_metadata` packed, equal string for string and in the same order."""
+    text = zlib.decompress(packed)
+    try:
+        found: dict[str, str] = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        found = json.loads(text)
+    return found
+
+
+def pack_json(value: object) -> bytes:
+    """Return JSON bytes of plain values; lone surrogates become escapes."""
+    try:
+        return orjson.dumps(value)
+    except (TypeError, ValueError):
+        return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+def unpack_json(packed: bytes) -> object:
+    """Return what `pack_json` packed."""
+    try:
+        found: object = orjson.loads(packed)
+    except orjson.JSONDecodeError:
+        found = json.loads(packed)
+    return found
+
+
+def clean_text(text: str) -> str:
+    """Return text that every database and terminal can hold: NUL shown as U+2400, lone surrogates as U+FFFD."""
+    if "\x00" in text:
+        text = text.replace("\x00", "␀")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in text)
+    return text

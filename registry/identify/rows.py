@@ -1,0 +1,127 @@
+"""The shapes of the rows that the tables of this package are made of."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Prefix(NamedTuple):
+    """A beginning of tensor names, the part of a model it stands for and the layout it proves.
+
+    `slot` is `denoiser`, a text encoder slot of `rules_encoders`, `vae`, or `None` where only a wrapper is
+    named.
+    """
+
+    text: str
+    slot: str | None
+    layout: str | None = None
+
+
+class Suffix(NamedTuple):
+    """An ending of tensor names: which adapter family, which factor, and what its axes mean.
+
+    `rank`, `wide_in` and `wide_out` are axis numbers of the tensor, or `None`; a `rank` of -1 stands for the
+    smallest of the first two.
+    """
+
+    text: str
+    family: str
+    role: str
+    rank: int | None = None
+    wide_in: int | None = None
+    wide_out: int | None = None
+
+
+class Width(NamedTuple):
+    """Sizes that modules of a pattern have on one side: `in`, `out`, or `ndim` (dimensions of the factor)."""
+
+    modules: str
+    side: str
+    sizes: tuple[int, ...]
+
+
+class Architecture(NamedTuple):
+    """How a base model names its modules, how many blocks it has, and how wide they are.
+
+    `denoiser` is `unet` or `transformer`. `modules` are patterns: names without prefix and suffix, `#` for a
+    number, `{a,b}` for alternatives, a final `.*` for any rest. `requires` are patterns of which at least one
+    must occur. `blocks` are the sizes this model comes in: for a stem before a number, how many there are.
+    """
+
+    name: str
+    denoiser: str
+    modules: tuple[str, ...]
+    blocks: tuple[tuple[tuple[str, int], ...], ...] = ()
+    widths: tuple[Width, ...] = ()
+    requires: tuple[str, ...] = ()
+
+
+class Place(NamedTuple):
+    """Module names with their numbers kept: who has such a module (`only`) or lacks it (`never`)."""
+
+    modules: str
+    only: tuple[str, ...] = ()
+    never: tuple[str, ...] = ()
+
+
+class Encoder(NamedTuple):
+    """A text encoder under a slot: its form, width and number of layers, and who uses it."""
+
+    slot: str
+    form: str
+    width: int | None
+    layers: int | None
+    architectures: tuple[str, ...]
+
+
+class Absence(NamedTuple):
+    """`winner` is meant rather than `loser` if all of `seen` and none of `absent` occur in enough blocks."""
+
+    winner: str
+    loser: str
+    seen: tuple[str, ...]
+    absent: tuple[str, ...]
+    stem: str
+    at_least: int
+    why: str
+
+
+class Usual(NamedTuple):
+    """Which of several architectures that fit alike is meant, for want of anything that tells them apart.
+
+    The row counts only where no candidate is outside `winner` and `over`, one of `stems` occurs (if any is
+    named), and `bare`, `sized` and `kind` hold (if set). A `quiet` row does not list the losers as possible.
+    """
+
+    winner: str
+    over: tuple[str, ...]
+    stems: tuple[str, ...] = ()
+    bare: bool | None = None
+    sized: bool | None = None
+    kind: str | None = None
+    quiet: bool = False
+
+
+class Stray(NamedTuple):
+    """Names of things that are not adapters of a diffusion model: `kind` and a word for a person."""
+
+    what: str
+    kind: str
+    modules: tuple[str, ...]
+
+
+class SizeVariant(NamedTuple):
+    """A variant of an architecture that is known by an input width."""
+
+    architecture: str
+    size: int
+    variant: str
+
+
+class WordVariant(NamedTuple):
+    """A variant of an architecture that metadata name: any of `words` in the texts about the base model."""
+
+    architecture: str
+    variant: str
+    words: tuple[str, ...]
+    in_title: bool = False

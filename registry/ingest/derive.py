@@ -1,0 +1,237 @@
+"""The header phase of one file, as worker processes run it: read, parse, identify, and shape for the catalog.
+
+Imports only formats, identify, wire and the reader, so that a worker starts fast and stays small.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from blake3 import blake3
+
+from registry.errors import UnreadableFile
+from registry.formats.packing import clean_text, pack_json, pack_metadata
+from registry.formats.safetensors import header_span, parse
+from registry.formats.training import read_training
+from registry.formats.triggers import trigger_words
+from registry.hashing.reader import read_head, read_quick
+from registry.identify import identify
+from registry.views import FileFacts, FileStat, HeaderFacts, Note
+from registry.wire.a1111 import NO_METADATA, metadata_json, metadata_visible
+from registry.wire.gzip_segments import compress_fragment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from registry.formats.safetensors import Header
+    from registry.formats.training import Training
+    from registry.hashing.reader import QuickHead
+    from registry.views import TriggerWords
+
+DERIVED_VERSION: Final = 1
+"""Raise it when rules or fields get better: headers are then read again, without hashing again."""
+
+MAX_TAGS: Final = 20_000
+_SHOWN_TAGS: Final = 50
+_MAX_TEXT: Final = 4000
+_INT64: Final = 1 << 63
+# The list is sent far more often than it is made, but it is made 10,000 times in a scan.
+_LEVEL: Final = 4
+
+
+class Task(NamedTuple):
+    """A file to look at: `key` comes back with the answer.
+
+    `opened` is false for files whose bytes are never parsed. With `known` only the header is read, and if its
+    digest is that one the answer is that nothing changed.
+    """
+
+    key: int
+    path: str
+    opened: bool = True
+    known: bytes | None = None
+
+
+class Derived(NamedTuple):
+    """The answer to a task: facts; or nothing changed; or the problem that kept the file from being read."""
+
+    key: int
+    facts: FileFacts | None
+    problem: Note | None = None
+
+
+def derive_chunk(
+    tasks: Sequence[Task], readers: int, read: Callable[[str], QuickHead] = read_quick
+) -> list[Derived]:
+    """Look at some files with several readers at once; never raises for what a file holds."""
+    if readers <= 1 or len(tasks) <= 1:
+        return [derive(task, read) for task in tasks]
+    with ThreadPoolExecutor(min(readers, len(tasks))) as pool:
+        heads = pool.map(lambda task: _read(task, read), tasks)
+        return [_answer(task, head) for task, head in zip(tasks, heads, strict=True)]
+
+
+def derive(task: Task, read: Callable[[str], QuickHead] = read_quick) -> Derived:
+    """Look at one file."""
+    return _answer(task, _read(task, read))
+
+
+def _read(task: Task, read: Callable[[str], QuickHead]) -> QuickHead | Note | None:
+    try:
+        if task.known is not None and _header_digest(task.path) == task.known:
+            return None
+        return read(task.path)
+    except UnreadableFile as error:
+        return Note(error.slug, str(error))
+
+
+def _header_digest(path: str) -> bytes:
+    data, stat = read_head(path)
+    return blake3(data[: header_span(data, stat.size)]).digest()
+
+
+def _answer(task: Task, head: QuickHead | Note | None) -> Derived:
+    if head is None:
+        return Derived(task.key, None)
+    if isinstance(head, Note):
+        return Derived(task.key, None, head)
+    return Derived(task.key, facts_of(head, opened=task.opened))
+
+
+def facts_of(head: QuickHead, *, opened: bool = True) -> FileFacts:
+    """Return what the head of a file says; `opened=False` takes it as bytes only."""
+    stat = signed(head.stat)
+    if not opened:
+        return FileFacts(stat, quick_key=head.quick_key)
+    header = parse(head.data, stat.size)
+    cause = None if header.verdict.accepted else header.verdict.cause
+    problems = () if cause is None else (Note(cause, header.verdict.detail),)
+    if header.data_start is None:
+        return FileFacts(stat, quick_key=head.quick_key, cause=cause, problems=problems)
+    data_size = stat.size - header.data_start
+    tail = head.tail[-min(len(head.tail), data_size) :] if data_size > 0 else b""
+    return FileFacts(
+        stat,
+        header=header_facts(head.data[: header.data_start], header),
+        quick_key=head.quick_key,
+        tail=blake3(tail).digest(16),
+        data_size=data_size,
+        cause=cause,
+        problems=problems,
+    )
+
+
+def signed(stat: FileStat) -> FileStat:
+    """Return the stat with device and inode folded to the signed 64 bits that databases hold."""
+    return FileStat(stat[0], stat[1], _fold(stat[2]), _fold(stat[3]), stat[4])
+
+
+def _fold(number: int) -> int:
+    return (number + _INT64) % (1 << 64) - _INT64
+
+
+def header_facts(raw: bytes, header: Header) -> HeaderFacts:
+    """Return everything that follows from the bytes of a header, shaped as the `header` table."""
+    metadata = header.metadata
+    training = read_training(metadata)
+    found = identify(header.tensors, metadata)
+    words = trigger_words(metadata, training)
+    visible = metadata_visible(raw[8:16], ".safetensors", accepted=bool(header.tensors or metadata))
+    listed = compress_fragment(metadata_json(metadata) if visible else NO_METADATA, _LEVEL)
+    notes = (*header.notes, *training.notes)
+    columns: dict[str, object] = {
+        "length": len(raw),
+        "tensors": len(header.tensors),
+        "metadata_packed": pack_metadata(metadata),
+        "a1111": listed.deflate,
+        "a1111_crc": listed.crc,
+        "a1111_size": listed.size,
+        "alias": _text(metadata.get("ss_output_name")) if visible else None,
+        "kind": found.kind,
+        "architecture": found.architecture,
+        "base_model": found.base_model,
+        "adapter": found.adapter,
+        "rank": found.rank,
+        "alpha": found.alpha,
+        "precision": found.precision,
+        "key_layout": found.key_layout,
+        "identification": pack_json(asdict(found)),
+        "triggers": pack_json(_trigger_json(words)),
+        "notes": pack_json([asdict(note) for note in notes[:100]]),
+        **_training_columns(training),
+    }
+    tags = tuple((tag.tag, min(tag.count, _INT64 - 1)) for tag in training.tags[:MAX_TAGS])
+    return HeaderFacts(blake3(raw).digest(), columns, tags)
+
+
+def _trigger_json(words: TriggerWords) -> dict[str, object]:
+    return {
+        "claimed": [{"word": item.word, "source": item.source} for item in words.claimed],
+        "folders": [{"word": item.word, "source": item.source} for item in words.folders],
+        "tags": [
+            {"tag": item.tag, "count": item.count, "share": item.share} for item in words.tags[:_SHOWN_TAGS]
+        ],
+    }
+
+
+def _training_columns(training: Training) -> dict[str, object]:
+    resolution = training.resolution
+    bucket = training.buckets.commonest() if training.buckets else None
+    return {
+        "trainer": training.trainer,
+        "output_name": _text(training.output_name),
+        "title": _text(training.modelspec.title),
+        "base_model_version": _text(training.base_model_version),
+        "sd_model_name": _text(training.sd_model_name),
+        "sd_model_hash": _text(training.sd_model_hash),
+        "new_sd_model_hash": _text(training.new_sd_model_hash),
+        "network_module": _text(training.network_module),
+        "network_dim": _whole(training.network_dim),
+        "network_alpha": _number(training.network_alpha),
+        "optimizer": _text(training.optimizer),
+        "learning_rate": _number(training.learning_rate),
+        "unet_lr": _number(training.unet_lr),
+        "text_encoder_lr": _number(training.text_encoder_lr),
+        "lr_scheduler": _text(training.lr_scheduler),
+        "epoch": _whole(training.epoch),
+        "num_epochs": _whole(training.num_epochs),
+        "steps": _whole(training.steps),
+        "max_train_steps": _whole(training.max_train_steps),
+        "seed": _whole(training.seed),
+        "session_id": _whole(training.session_id),
+        "num_train_images": _whole(training.num_train_images),
+        "num_reg_images": _whole(training.num_reg_images),
+        "repeats": _whole(training.repeats),
+        "batch_size": _whole(training.batch_size),
+        "resolution_width": _whole(resolution[0]) if resolution else None,
+        "resolution_height": _whole(resolution[1]) if resolution else None,
+        "bucket_width": _whole(bucket.width) if bucket else None,
+        "bucket_height": _whole(bucket.height) if bucket else None,
+        "clip_skip": _whole(training.clip_skip),
+        "noise_offset": _number(training.noise_offset),
+        "min_snr_gamma": _number(training.min_snr_gamma),
+        "mixed_precision": _text(training.mixed_precision),
+        "started_at": _moment(training.started_at),
+        "finished_at": _moment(training.finished_at),
+        "comment": _text(training.comment),
+    }
+
+
+def _text(value: str | None) -> str | None:
+    return None if value is None else clean_text(value[:_MAX_TEXT])
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and -_INT64 <= value < _INT64 else None
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, tuple):
+        value = next((part for part in value if part is not None), None)
+    return float(value) if isinstance(value, int | float) and abs(value) < 1e300 else None
+
+
+def _moment(seconds: float | None) -> int | None:
+    return int(seconds * 1000) if seconds is not None and 0 <= seconds < 1e11 else None

@@ -1,0 +1,315 @@
+"""Frozen values that cross rooms; no behaviour beyond what their fields imply."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class TensorInfo(NamedTuple):
+    """What a header says of one tensor; either part may be unknown.
+
+    `dtype` is the safetensors name (`F16`, `BF16`, ...), `shape` the dimensions in elements.
+    """
+
+    dtype: str | None
+    shape: tuple[int, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Identification:
+    """What a file is, judged by tensor names and shapes, with the evidence a person can check.
+
+    `kind` is one of `lora`, `checkpoint`, `embedding`, `vae`, `controlnet`, `other`. `architecture` and
+    `adapter` are names of the tables in `registry.identify.names`, or `none`, `unknown`, `ambiguous`.
+    `ranks` lists the distinct ranks in ascending order and `rank` the most frequent one. `alpha` is known
+    only when metadata tell it (a header holds no tensor values).
+    """
+
+    kind: str
+    architecture: str
+    base_model: str | None
+    adapter: str
+    rank: int | None = None
+    ranks: tuple[int, ...] = ()
+    alpha: float | None = None
+    precision: str | None = None
+    targets: tuple[str, ...] = ()
+    key_layout: str | None = None
+    evidence: tuple[str, ...] = ()
+    ambiguous_with: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Hashes:
+    """Everything computed from the bytes of one file; lower-case hex, `None` where there is no such thing.
+
+    The spans are those of `registry.hashing.digests`. `data_sha256`, `autov3`, `tensor_hash` and
+    `sshs_legacy_hash` need a readable safetensors header; `sshs_legacy_hash` is `None` when it cannot be
+    reproduced from the file, and `legacy_candidates` then stays empty.
+    """
+
+    size: int
+    sha256: str
+    autov1: str
+    autov2: str
+    blake3: str
+    crc32: str
+    data_sha256: str | None = None
+    autov3: str | None = None
+    sshs_legacy_hash: str | None = None
+    legacy_candidates: tuple[str, ...] = ()
+    tensor_hash: str | None = None
+    name_order_sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a header says a hash is, beside what was computed.
+
+    `verdict` is one of `match`, `differs`, `hash_of_nothing`, `malformed`, `unverifiable`, `unchecked`.
+    """
+
+    name: str
+    claimed: str
+    computed: str | None
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something odd about a file that a person may want to know: a stable `slug` and a sentence."""
+
+    slug: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TagCount:
+    """A tag as written, how often it occurs, and the share of captions that hold it (0..1, or unknown)."""
+
+    tag: str
+    count: int
+    share: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerWord:
+    """A word that may trigger the adapter; `source` is the metadata key that says so."""
+
+    word: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerWords:
+    """Three kinds of evidence that are never mixed.
+
+    `claimed` by the author or trainer, `folders` the dataset folder names without their repeat prefix,
+    `tags` the training tags by descending frequency share.
+    """
+
+    claimed: tuple[TriggerWord, ...] = ()
+    folders: tuple[TriggerWord, ...] = ()
+    tags: tuple[TagCount, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderFacts:
+    """What follows from the bytes of one header, ready to be stored.
+
+    `columns` holds values for the columns of the `header` table by name; `tags` are (tag, count) pairs over all
+    dataset folders.
+    """
+
+    digest: bytes
+    columns: dict[str, object]
+    tags: tuple[tuple[str, int], ...] = ()
+
+
+class FileStat(NamedTuple):
+    """What `stat` says of a model file."""
+
+    size: int
+    mtime_ns: int
+    device: int
+    inode: int
+    nlink: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """What the header phase found out about one file.
+
+    `quick_key` tells equal files apart before they are hashed; `tail` is a digest of the end of the data section
+    and `data_size` its length, `None` without a readable header. `cause` names why a file is not a safetensors
+    file one can load.
+    """
+
+    stat: FileStat
+    header: HeaderFacts | None = None
+    quick_key: bytes | None = None
+    tail: bytes | None = None
+    data_size: int | None = None
+    cause: str | None = None
+    problems: tuple[Note, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CompanionSeen:
+    """A sidecar or preview beside a model file, by name only."""
+
+    name_raw: bytes
+    name: str
+    kind: str
+    family: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileSeen:
+    """A model file met on disk: its relative path, stat and companions."""
+
+    rel: bytes
+    stat: FileStat
+    companions: tuple[CompanionSeen, ...] | None = None
+    placeholder: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RootView:
+    """A root as this machine sees it; `path` is `None` where this machine has no mount of it."""
+
+    id: int
+    label: str
+    kind: str
+    path: str | None
+    machine: str
+    state: str
+    state_since: int
+    writable: bool
+    private: bool
+    poll: str
+    follow_out: bool
+    pickles: bool
+    ignore_inode: bool
+    header_readers: int
+    hash_readers: int | None
+    position: int
+    added_at: int
+    scanned_at: int | None
+    scan_ms: int | None
+    files: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FileView:
+    """One file of a lora; times in milliseconds since the epoch, `mtime_ns` in nanoseconds."""
+
+    id: int
+    root_id: int
+    root: str
+    path: str
+    folder: str
+    name: str
+    location: str | None
+    size: int
+    mtime_ns: int
+    state: str
+    state_since: int
+    first_seen: int
+    verified: bool
+    hash_state: str
+    cause: str | None
+    hashes: dict[str, str]
+    claims: list[dict[str, object]]
+    companions: list[dict[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemView:
+    """Something wrong, where, since when and what to do about it."""
+
+    id: int
+    slug: str
+    text: str
+    stage: str
+    path: str | None
+    file_id: int | None
+    lora_id: int | None
+    root_id: int | None
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A job with its progress; `total` is `None` until known."""
+
+    id: int
+    kind: str
+    key: str
+    state: str
+    done: int
+    total: int | None
+    created_at: int
+    started_at: int | None
+    finished_at: int | None
+    owner: str | None
+    error: str | None
+    result: object
+
+
+@dataclass(frozen=True, slots=True)
+class LoraView:
+    """One set of weights as lists show it; name, size and date are those of its primary file.
+
+    `date` is the modification time in milliseconds; `training` the typed training columns that are known;
+    `state` is `present` if any file is, else the state of the primary file (`missing`, `unreachable`, `gone`).
+    """
+
+    id: int
+    identity: str
+    kind: str
+    name: str
+    size: int
+    date: int
+    first_seen: int
+    state: str
+    verified: bool
+    architecture: str
+    base_model: str | None
+    adapter: str
+    rank: int | None
+    alpha: float | None
+    precision: str | None
+    key_layout: str | None
+    trainer: str | None
+    title: str | None
+    output_name: str | None
+    data_sha256: str | None
+    replaces: int | None
+    roots: list[str]
+    folders: list[str]
+    training: dict[str, object]
+    files: list[FileView]
+
+
+@dataclass(frozen=True, slots=True)
+class LoraDetail:
+    """Everything known about one lora."""
+
+    lora: LoraView
+    identification: dict[str, object]
+    trigger_words: dict[str, object]
+    tags: list[dict[str, object]]
+    metadata: dict[str, str]
+    notes: list[dict[str, str]]
+    problems: list[ProblemView]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a keyset listing; `next` continues it, `None` at the end."""
+
+    items: list[LoraView]
+    next: tuple[object, int] | None
+    total: int

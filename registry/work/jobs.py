@@ -1,0 +1,166 @@
+"""Run jobs whose rows say who holds them and how far they are; knows no kind of job.
+
+A row that says `running` while its process is gone is taken over by the next one who wants the same; the work
+itself must be able to go on from what the catalog holds.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from registry.catalog import jobs
+from registry.errors import BadRequest, Cancelled, RegistryError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from registry.catalog.engine import Catalog
+
+log = logging.getLogger(__name__)
+BEAT_SECONDS = 1.0
+
+
+class JobContext:
+    """What a job works with: it reports how far it is and asks whether to stop."""
+
+    def __init__(self, job_id: int, key: str, spec: object, stopping: threading.Event) -> None:
+        self.job_id = job_id
+        self.key = key
+        self.spec = spec
+        self.done = 0
+        self.total: int | None = None
+        self._stopping = stopping
+        self._cancel = threading.Event()
+
+    def report(self, done: int, total: int | None = None) -> None:
+        """Say how far the job is; cheap, the row is written once a second."""
+        self.done = done
+        self.total = total
+
+    def cancel(self) -> None:
+        """Ask the job to stop."""
+        self._cancel.set()
+
+    def cancelled(self) -> bool:
+        """Whether somebody asked the job, or the whole program, to stop."""
+        return self._cancel.is_set() or self._stopping.is_set()
+
+
+class Jobs:
+    """Starts jobs of registered kinds, each in a thread of its own; at most one of a kind and key at a time."""
+
+    def __init__(self, catalog: Catalog, machine_id: str) -> None:
+        self._catalog = catalog
+        self._kinds: dict[str, Callable[[JobContext], object]] = {}
+        self._stopping = threading.Event()
+        self._threads: dict[int, threading.Thread] = {}
+        self._contexts: dict[int, JobContext] = {}
+        self._lock = threading.Lock()
+        self._machine = machine_id
+        self.owner = f"{machine_id}:{os.getpid()}"
+
+    def register(self, kind: str, body: Callable[[JobContext], object]) -> None:
+        """Say what a kind of job does; `body` returns a JSON-able result."""
+        self._kinds[kind] = body
+
+    def start(self, kind: str, key: str, spec: object = None, *, actor: str | None = None) -> int:
+        """Start a job in the background and return its id; Conflict names who holds the same already."""
+        context = self._begin(kind, key, spec, actor)
+        thread = threading.Thread(target=self._carry_out, args=(kind, context), name=f"{kind} {key}", daemon=True)
+        with self._lock:
+            self._threads[context.job_id] = thread
+        thread.start()
+        return context.job_id
+
+    def run(self, kind: str, key: str, spec: object = None, *, actor: str | None = None) -> object:
+        """Run a job in this thread and return its result; its errors are raised."""
+        context = self._begin(kind, key, spec, actor)
+        error = self._carry_out(kind, context)
+        if isinstance(error, BaseException):
+            raise error
+        with self._catalog.read() as conn:
+            return jobs.get_job(conn, context.job_id).result
+
+    def live(self) -> list[JobContext]:
+        """Return the jobs that this process runs now."""
+        with self._lock:
+            return list(self._contexts.values())
+
+    def stop(self, timeout: float = 20.0) -> None:
+        """Ask all jobs of this process to stop and wait for them."""
+        self._stopping.set()
+        deadline = time.monotonic() + timeout
+        with self._lock:
+            threads = list(self._threads.values())
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _begin(self, kind: str, key: str, spec: object, actor: str | None) -> JobContext:
+        if kind not in self._kinds:
+            raise BadRequest(f"there is no kind of job called {kind!r}")
+        with self._catalog.write(actor=actor) as unit:
+            job_id = jobs.start_job(unit, kind, key, self.owner, spec=spec, alive=self._is_alive)
+        context = JobContext(job_id, key, spec, self._stopping)
+        with self._lock:
+            self._contexts[job_id] = context
+        return context
+
+    def _carry_out(self, kind: str, context: JobContext) -> BaseException | None:
+        ended = threading.Event()
+        beat = threading.Thread(target=self._beat, args=(context, ended), name="heartbeat", daemon=True)
+        beat.start()
+        result: object = None
+        failure: BaseException | None = None
+        state = "done"
+        try:
+            result = self._kinds[kind](context)
+        except Cancelled as error:
+            state, failure = "cancelled", error
+        except RegistryError as error:
+            state, failure = "failed", error
+            log.warning("%s %s failed: %s", kind, context.key, error)
+        except Exception as error:
+            state, failure = "failed", error
+            log.exception("%s %s failed", kind, context.key)
+        except BaseException as error:  # Ctrl-C in the calling thread: the row must not stay `running`.
+            state, failure = "cancelled", error
+        finally:
+            ended.set()
+            beat.join()
+            with self._lock:
+                self._contexts.pop(context.job_id, None)
+                self._threads.pop(context.job_id, None)
+        with self._catalog.write() as unit:
+            jobs.beat_job(unit, context.job_id, context.done, context.total)
+            said = None if failure is None or state == "cancelled" else str(failure) or type(failure).__name__
+            jobs.finish_job(unit, context.job_id, state, result=result, error=said)
+        return failure
+
+    def _beat(self, context: JobContext, ended: threading.Event) -> None:
+        while not ended.wait(BEAT_SECONDS):
+            try:
+                with self._catalog.write() as unit:
+                    if jobs.beat_job(unit, context.job_id, context.done, context.total):
+                        context.cancel()
+            except RegistryError as error:
+                log.warning("the progress of job %s could not be stored: %s", context.job_id, error)
+
+    def _is_alive(self, owner: str | None) -> bool:
+        """Whether the process that holds a job still runs; of other machines only the heartbeat tells."""
+        machine, _, pid = (owner or "").rpartition(":")
+        if machine != self._machine or not pid.isdecimal() or sys.platform == "win32":
+            return True
+        if int(pid) == os.getpid():
+            return True
+        try:
+            os.kill(int(pid), 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            return True
+        return True
