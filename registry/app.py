@@ -6,7 +6,7 @@ import datetime
 import logging
 import os
 import sqlite3
-import threading
+import time
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -74,8 +74,6 @@ class Registry:
         self.scans: dict[int, ScanProgress] = {}
         self.on_changed: Callable[[int, bytes], None] = lambda _root_id, _rel: None
         self.on_scanned: Callable[[int, float], None] = lambda _root_id, _seconds: None
-        # One header phase at a time in this process: they share the tag ids and the child processes.
-        self.scan_turn = threading.Lock()
         self._hours = parse_hours(settings.hash_hours) if settings.hash_hours else None
         self.hashing = HashQueue(catalog, machine_id, self.mounted_roots, self._rules(), self._changed)
 
@@ -138,6 +136,17 @@ class Registry:
         result = self.jobs.run(SCAN, str(root_id), actor=actor)
         return ScanCounts(**result) if isinstance(result, dict) else ScanCounts()
 
+    def scan_when_free(self, root_id: int, *, actor: str | None = None, seconds: float = 60.0) -> ScanCounts:
+        """Scan one root now, after a scan of it that is under way; Conflict if that takes too long."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                return self.scan(root_id, actor=actor)
+            except Conflict:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+
     def start_scans(self, root_ids: Sequence[int] | None, actor: str | None = None) -> list[int]:
         """Start background scans and return their job ids; of all roots of this machine for `None`."""
         mounted = {root.id for root in self.mounted_roots()}
@@ -163,24 +172,20 @@ class Registry:
     def _scan_job(self, job: JobContext) -> object:
         root = self.root(int(job.key))
         progress = self.scans[root.id] = ScanProgress(root, ScanCounts())
+        began = time.monotonic()
 
         def report(counts: ScanCounts) -> None:
             progress.counts = counts
             job.report(counts.files, root.files or None)
 
         try:
-            while not self.scan_turn.acquire(timeout=0.2):
-                if job.cancelled():
-                    return None
-            try:
-                counts = scan_root(self.engine(job.cancelled, report), root, self.roots())
-            finally:
-                self.scan_turn.release()
+            counts = scan_root(self.engine(job.cancelled, report), root, self.roots())
         finally:
             self.scans.pop(root.id, None)
         with self.catalog.write() as unit:
             retry_failed(unit, root.id)
         self.hashing.wake()
+        self.on_scanned(root.id, time.monotonic() - began)
         return {name: getattr(counts, name) for name in ScanCounts.__slots__}
 
     def _hash_job(self, job: JobContext) -> object:

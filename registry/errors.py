@@ -11,6 +11,7 @@
     │   └── Unauthorized           6  401  unauthorized       no token, or one that is not known
     ├── CatalogError               7  503  catalog-error      the database cannot be used as it is
     │   ├── CatalogBusy            7  503  catalog-busy       locked by someone else for too long
+    │   │   └── CatalogRace        7  503  catalog-race       somebody else wrote the same at the same time
     │   ├── CatalogFull            7  507  catalog-full       the disk is full; nothing was lost
     │   ├── SchemaMismatch         7  503  schema-mismatch    older or newer than this program
     │   └── UnsupportedLocation    7  503  unsupported-location  a data folder where SQLite is not safe
@@ -104,6 +105,12 @@ class CatalogBusy(CatalogError):
     """The database stayed locked by somebody else for too long; nothing was written."""
 
     slug = "catalog-busy"
+
+
+class CatalogRace(CatalogBusy):
+    """Somebody else wrote the same row at the same time; nothing was written, and trying again helps."""
+
+    slug = "catalog-race"
 
 
 class CatalogFull(CatalogError):

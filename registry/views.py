@@ -119,7 +119,7 @@ class HeaderFacts:
     """What follows from the bytes of one header, ready to be stored.
 
     `columns` holds values for the columns of the `header` table by name; `tags` are (tag, count) pairs over all
-    dataset folders.
+    dataset folders, each tag once and as `formats.packing.stored_tag` gives it.
     """
 
     digest: bytes

@@ -6,7 +6,7 @@ import os
 import sqlite3
 import threading
 import time
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from sqlalchemy import create_engine, event, func, insert, make_url, select, text
@@ -21,7 +21,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from registry.catalog import tables
-from registry.errors import BadRequest, CatalogBusy, CatalogError, CatalogFull
+from registry.errors import BadRequest, CatalogBusy, CatalogError, CatalogFull, CatalogRace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -99,8 +99,10 @@ def _named_errors() -> Iterator[None]:
     """Turn what the database does to us into our errors; what our own statements did wrong stays as it is."""
     try:
         yield
-    except (IntegrityError, DataError, ProgrammingError):
+    except (DataError, ProgrammingError):
         raise
+    except IntegrityError as error:
+        raise CatalogRace("somebody else wrote the same at the same time", remedy="try again") from error
     except PoolTimeout:
         raise CatalogBusy("too many requests wait for the database", remedy="try again in a moment") from None
     except DatabaseError as error:
@@ -184,11 +186,10 @@ class Catalog:
 
         Raises CatalogBusy, CatalogFull or CatalogError; then nothing was written.
         """
-        with self._turn if self.sqlite else nullcontext():
-            with _named_errors(), self._writer.begin() as conn:
-                unit = Unit(conn, self.clock(), actor)
-                yield unit
-                unit.flush_changes()
+        with self._turn, _named_errors(), self._writer.begin() as conn:
+            unit = Unit(conn, self.clock(), actor)
+            yield unit
+            unit.flush_changes()
         for listener in self._listeners:
             listener()
 

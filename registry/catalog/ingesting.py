@@ -16,13 +16,13 @@ from registry.catalog import tables
 from registry.catalog.keys import fold, in_chunks
 from registry.catalog.loras import refresh_loras
 from registry.catalog.problems import replace_problems
-from registry.catalog.tags import pack_tags, stored_tag
+from registry.catalog.tags import pack_tags
 from registry.formats.packing import clean_text
 from registry.wire.a1111 import hidden_directory
 from registry.wire.natural import sort_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy import Connection, Row
 
@@ -204,7 +204,7 @@ def _store_headers(
         query = select(HEADER.c.digest, HEADER.c.id, HEADER.c.derived_version).where(HEADER.c.digest.in_(part))
         stored.update((digest, (key, version)) for digest, key, version in unit.conn.execute(query))
     fresh = [fact for fact in by_digest.values() if stored.get(fact.digest, (0, -1))[1] < derived_version]
-    names = {stored_tag(tag) for fact in fresh for tag, _ in fact.tags}
+    names = {tag for fact in fresh for tag, _ in fact.tags}
     ids = tag_ids.resolve(unit, names) if names else {}
     new = [fact for fact in fresh if fact.digest not in stored]
     rows = []
@@ -221,17 +221,13 @@ def _store_headers(
     return {digest: (stored[digest][0], str(fact.columns["kind"])) for digest, fact in by_digest.items()}
 
 
-def _header_row(fact: HeaderFacts, ids: Any, derived_version: int) -> dict[str, object]:
-    counted: dict[int, int] = {}
-    for tag, count in fact.tags:
-        key = ids[stored_tag(tag)]
-        counted[key] = counted.get(key, 0) + count
+def _header_row(fact: HeaderFacts, ids: Mapping[str, int], derived_version: int) -> dict[str, object]:
     return {
         **fact.columns,
         "digest": fact.digest,
         "derived_version": derived_version,
-        "tags": pack_tags(counted.items()),
-        "tag_count": len(counted),
+        "tags": pack_tags((ids[tag], count) for tag, count in fact.tags),
+        "tag_count": len(fact.tags),
     }
 
 

@@ -30,3 +30,13 @@ def set_missing(unit: Unit, file_ids: Sequence[int], *, state: str = "missing") 
         for lora_id in loras:
             unit.changed("lora", lora_id, "changed", lora_id=lora_id)
     return changed
+
+
+def still_at(unit: Unit, found: Sequence[tuple[int, bytes]], before: int) -> list[int]:
+    """Return which of these (file id, relative path) are still there and not changed in state since `before`."""
+    kept: list[int] = []
+    paths = dict(found)
+    for part in in_chunks(list(paths)):
+        query = select(FILE.c.id, FILE.c.path_raw).where(FILE.c.id.in_(part), FILE.c.state_since < before)
+        kept += [file_id for file_id, rel in unit.conn.execute(query) if rel == paths[file_id]]
+    return kept

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 from sqlalchemy import insert, select
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 
 from registry.catalog import tables
-from registry.formats.packing import clean_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -18,13 +18,7 @@ if TYPE_CHECKING:
     from registry.catalog.engine import Unit
 
 TAG = tables.SQLModel.metadata.tables["tag"]
-MAX_TAG = 500
 _CHUNK = 500
-
-
-def stored_tag(tag: str) -> str:
-    """Return a tag as the dictionary holds it: printable everywhere, at most 500 characters."""
-    return clean_text(tag[:MAX_TAG])
 
 
 def pack_tags(pairs: Iterable[tuple[int, int]]) -> bytes:
@@ -32,11 +26,16 @@ def pack_tags(pairs: Iterable[tuple[int, int]]) -> bytes:
     out = bytearray()
     for pair in pairs:
         for number in pair:
-            rest = number
-            while rest > 0x7F:
-                out.append(rest & 0x7F | 0x80)
-                rest >>= 7
-            out.append(rest)
+            if number < 0x80:
+                out.append(number)
+            elif number < 0x4000:
+                out += bytes((number & 0x7F | 0x80, number >> 7))
+            else:
+                rest = number
+                while rest > 0x7F:
+                    out.append(rest & 0x7F | 0x80)
+                    rest >>= 7
+                out.append(rest)
     return bytes(out)
 
 
@@ -60,12 +59,15 @@ class TagIds:
     def __init__(self, keep: int = 100_000) -> None:
         self._keep = keep
         self._ids: dict[str, int] = {}
+        self._lock = threading.Lock()
 
     def resolve(self, unit: Unit, names: set[str]) -> Mapping[str, int]:
         """Return the id of every name, adding new ones to the dictionary."""
-        if len(self._ids) > self._keep:
-            self._ids.clear()
-        missing = sorted(names - self._ids.keys())
+        with self._lock:
+            if len(self._ids) > self._keep:
+                self._ids.clear()
+            known = {name: self._ids[name] for name in names if name in self._ids}
+        missing = sorted(names - known.keys())
         found: dict[str, int] = {}
         for start in range(0, len(missing), _CHUNK):
             part = missing[start : start + _CHUNK]
@@ -78,12 +80,14 @@ class TagIds:
                 rows = unit.conn.execute(select(TAG.c.name, TAG.c.id).where(TAG.c.name.in_(part)))
                 found.update(rows.all())
         # Ids learned in a unit that rolls back must not be kept; `forget` is called then.
-        self._ids.update(found)
-        return self._ids
+        with self._lock:
+            self._ids.update(found)
+        return known | found
 
     def forget(self) -> None:
         """Forget all that was learned, after a unit that did not commit."""
-        self._ids.clear()
+        with self._lock:
+            self._ids.clear()
 
     @staticmethod
     def _insert(unit: Unit, names: list[str]) -> None:

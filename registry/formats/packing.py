@@ -60,3 +60,11 @@ def clean_text(text: str) -> str:
     except UnicodeEncodeError:
         return "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in text)
     return text
+
+
+MAX_TAG = 500
+
+
+def stored_tag(tag: str) -> str:
+    """Return a tag as the catalog's dictionary holds it: printable everywhere, at most 500 characters."""
+    return clean_text(tag[:MAX_TAG])

@@ -78,13 +78,6 @@ def claims(metadata: Mapping[str, str]) -> list[Claim]:
         known = CHECKPOINT_HASHES.get(str(metadata.get(key, "")).lower())
         if known is not None:
             found.append(Claim(key, str(metadata[key]), known[0]))
-    name = metadata.get("ss_sd_model_name")
-    if isinstance(name, str):
-        architecture = architecture_of(name)
-        if architecture is None and any(word in f"-{folded(name)}" for word in ("-v1-5", "-v1-4")):
-            architecture = "sd15"
-        if architecture is not None:
-            found.append(Claim("ss_sd_model_name", name, architecture))
     if metadata.get("ss_v2") == "False" and "ss_base_model_version" not in metadata:
         found.append(Claim("ss_v2", "False", "sd15"))
     return found

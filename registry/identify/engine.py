@@ -21,7 +21,7 @@ from registry.identify.survey import Survey
 from registry.views import Identification
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from registry.views import TensorInfo
 
@@ -75,7 +75,7 @@ def _adapter(metadata: Mapping[str, str], survey: Survey, family: str) -> Identi
     elif verdict.architecture == "unknown":
         verdict.evidence.append("no known diffusion model has modules of these names")
         verdict.evidence += [f"metadata {claim.key} say {shown(claim.value)}" for claim in claimed[:1]]
-    return _finish(metadata, survey, verdict, kind, adapter, evidence)
+    return _finish(metadata, survey, verdict, (kind, adapter), evidence)
 
 
 def _adapter_name(
@@ -87,7 +87,9 @@ def _adapter_name(
     modules = survey.names.family(family)
     magnitudes = survey.names.family("magnitude")
     evidence = [f"{modules} modules with {family} factors"]
-    others = [f"{count} {name}" for name, count in survey.names.families().items() if name != family and count]
+    others = [
+        f"{count} {name}" for name, count in survey.names.families().items() if name != family and count
+    ]
     if others:
         evidence.append(f"also adapted modules: {', '.join(others)}")
     adapter = family
@@ -109,12 +111,12 @@ def _adapter_name(
 
 
 def _control(survey: Survey, architecture: str) -> str | None:
-    """Find a doubled image input, or biases with replaced norm scales: control LoRAs have them, others do not."""
-    for (slot, _, shape), _ in survey.groups.items():
+    """Find a doubled image input, or biases with replaced norm scales: only control LoRAs have them."""
+    for slot, _, shape in survey.groups:
         axis = slot.suffix.wide_in
-        if axis is not None and shape is not None and len(shape) > axis:
-            if (architecture, slot.module, shape[axis]) in CONTROLS:
-                return f"input width {shape[axis]} at {slot.module} takes a control image"
+        size = shape[axis] if axis is not None and shape is not None and len(shape) > axis else None
+        if size is not None and (architecture, slot.module, size) in CONTROLS:
+            return f"input width {size} at {slot.module} takes a control image"
     if survey.names.roles["lora", "bias"] > 0 and survey.names.roles["plain", "scale"] > 0:
         return "factors come with biases and replaced norm scales, as in a control LoRA"
     return None
@@ -136,17 +138,21 @@ def _without_adapter(
         verdict.settle("none")
         verdict.evidence.append(f"{survey.names.strays[stray]} tensors have names of {row.what}")
         adapter = "control_lora" if row.what.endswith("control-LoRA") else "none"
-        return _finish(metadata, survey, verdict, row.kind, adapter, [])
+        return _finish(metadata, survey, verdict, (row.kind, adapter))
     whole = judge(survey, claimed, "checkpoint")
     if survey.names.scored and whole.architecture != "unknown":
-        return _finish(metadata, survey, whole, "checkpoint", "none", ["whole weights, no adapter factors"])
+        return _finish(metadata, survey, whole, ("checkpoint", "none"), ["whole weights, no adapter factors"])
     verdict.settle("none")
     if stray is None:
-        verdict.evidence.append(f"none of {survey.names.tensors} tensor names belongs to a known model or adapter")
-        return _finish(metadata, survey, verdict, "other", "none", [])
+        verdict.evidence.append(
+            f"none of {survey.names.tensors} tensor names belongs to a known model or adapter"
+        )
+        return _finish(metadata, survey, verdict, ("other", "none"))
     row = STRAYS[stray]
-    verdict.evidence.append(f"{survey.names.strays[stray]} of {survey.names.tensors} tensors have names of a {row.what}")
-    return _finish(metadata, survey, verdict, row.kind, "none", [])
+    verdict.evidence.append(
+        f"{survey.names.strays[stray]} of {survey.names.tensors} tensors have names of a {row.what}"
+    )
+    return _finish(metadata, survey, verdict, (row.kind, "none"))
 
 
 def _embedding(
@@ -182,9 +188,7 @@ def _embedding(
         verdict.settle("ambiguous", users)
     sizes = ", ".join(str(width) for width in sorted(widths)[:4]) or "unknown width"
     verdict.evidence.append(f"{len(tensors)} tensors of token vectors ({sizes}), no modules")
-    return _finish(
-        metadata, survey, verdict, "embedding", "bundle_emb" if bundled else "textual_inversion", []
-    )
+    return _finish(metadata, survey, verdict, ("embedding", "bundle_emb" if bundled else "textual_inversion"))
 
 
 def _vector_width(info: TensorInfo) -> int | None:
@@ -206,16 +210,18 @@ def _finish(
     metadata: Mapping[str, str],
     survey: Survey,
     verdict: Verdict,
-    kind: str,
-    adapter: str,
-    evidence: list[str],
+    what: tuple[str, str],
+    evidence: Sequence[str] = (),
 ) -> Identification:
+    """Fill in everything that follows from the verdict and `what` it is: a kind and an adapter."""
+    kind, adapter = what
+    evidence = list(evidence)
     architecture = verdict.architecture
     known = architecture not in NO_ARCHITECTURE
     ranks = survey.ranks if kind in ("lora", "other") and adapter != "none" else None
     rank = ranks.most_common(1)[0][0] if ranks else None
     distinct = tuple(sorted(ranks))[:_MAX_RANKS] if ranks else ()
-    if rank is None and kind == "lora" and adapter in ("lora", "locon", "dora") and not survey.bytes:
+    if rank is None and kind == "lora" and adapter in ("lora", "locon", "dora") and not survey.bits:
         rank = network_dim(metadata)
         distinct = () if rank is None else (rank,)
         if rank is not None:
@@ -239,10 +245,10 @@ def _finish(
 
 
 def _precision(survey: Survey) -> str | None:
-    most = survey.bytes.most_common(2)
+    most = survey.bits.most_common(2)
     if not most:
         return None
-    total = survey.bytes.total()
+    total = survey.bits.total()
     if len(most) == 2 and most[1][1] > _MIXED * total:
         return "mixed"
     return PRECISIONS.get(most[0][0], shown(most[0][0].lower()))

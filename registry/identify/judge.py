@@ -1,4 +1,4 @@
-"""From a survey to an architecture: candidates by names, then blocks, places, encoders, widths, metadata, usage."""
+"""From a survey to an architecture: by names, blocks, places, encoders, widths, metadata, usage."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def judge(survey: Survey, claimed: Sequence[Claim], kind: str) -> Verdict:
 def size_variant(survey: Survey, architecture: str) -> str | None:
     """Name the variant whose input width is the only one of its kind in the file."""
     found = [
-        row.variant for row in SIZE_VARIANTS if row.architecture == architecture and row.size in survey.sizes
+        row.variant for row in SIZE_VARIANTS if row.architecture == architecture and row.size in survey.hidden
     ]
     return found[0] if len(found) == 1 else None
 
@@ -139,8 +139,8 @@ def _by_widths(survey: Survey, candidates: list[str], verdict: Verdict) -> list[
     """Drop those whose layers have other sizes; if that is everyone, only a name of its own still counts."""
     fitting: list[str] = []
     for name in candidates:
-        hits = sum(survey.widths[name, side][True] for side in ("in", "out"))
-        misses = sum(survey.widths[name, side][False] for side in ("in", "out"))
+        hits = sum(survey.widths[name, side, True] for side in ("in", "out"))
+        misses = sum(survey.widths[name, side, False] for side in ("in", "out"))
         verdict.sized = verdict.sized or hits + misses > 0
         if misses > _TOLERATED * (hits + misses):
             if len(verdict.evidence) < 8:
@@ -170,7 +170,7 @@ def _by_dimensions(survey: Survey, candidates: list[str]) -> list[str]:
     """Tell linear from 1x1 convolution, as far as it still matters."""
     if len(candidates) < 2:
         return candidates
-    kept = [name for name in candidates if not survey.widths[name, "ndim"][False]]
+    kept = [name for name in candidates if not survey.widths[name, "ndim", False]]
     return kept or candidates
 
 
@@ -242,7 +242,10 @@ def _covers(row: Usual, survey: Survey, candidates: list[str], kind: str, *, siz
     return (
         row.winner in candidates
         and set(candidates) <= {row.winner, *row.over}
-        and (not row.stems or any(stem in survey.names.stems or stem in survey.names.targets for stem in row.stems))
+        and (
+            not row.stems
+            or any(stem in survey.names.stems or stem in survey.names.targets for stem in row.stems)
+        )
         and (row.bare is None or row.bare == survey.names.bare)
         and (row.sized is None or row.sized == sized)
         and (row.kind is None or row.kind == kind)

@@ -1,4 +1,4 @@
-"""TABLES: the names of architectures, adapters, kinds, targets, layouts and variants, and other tools' spellings.
+"""TABLES: names of architectures, adapters, kinds, targets, layouts, variants; spellings of other tools.
 
 Spellings come from kohya-ss/sd-scripts library/train_util.py and sai_model_spec.py, kohya-ss/musubi-tuner,
 ostris/ai-toolkit toolkit/metadata.py, Nerogar/OneTrainer resources/sd_model_spec, Stability-AI/ModelSpec and
@@ -127,6 +127,8 @@ ALIASES: dict[str, str] = {
     "sd-1": "sd15",
     "sd1": "sd15",
     "sd15": "sd15",
+    "v1-4": "sd15",
+    "v1-5": "sd15",
     "sd-v2": "sd2",
     "sd-2": "sd2",
     "sd2": "sd2",
@@ -238,7 +240,13 @@ NOT_ALIASES: tuple[str, ...] = (
 )
 
 # Metadata keys that say which base model was trained on, in order of trust.
-CLAIM_KEYS: tuple[str, ...] = ("ss_base_model_version", "modelspec.architecture", "base_model", "sd_version")
+CLAIM_KEYS: tuple[str, ...] = (
+    "ss_base_model_version",
+    "modelspec.architecture",
+    "base_model",
+    "sd_version",
+    "ss_sd_model_name",
+)
 
 # Metadata keys whose text may name a variant.
 VARIANT_KEYS: tuple[str, ...] = (

@@ -74,7 +74,7 @@ class Naming:
             for stem, number in path.stems:
                 self.stems[stem].add(number)
             self.places |= path.places
-        elif path.slot is not None and path.stems:
+        elif path.stems:
             self.layers[path.slot].add(path.stems[0][1])
 
     def _add_slot(self, slot: Slot, count: int) -> None:
@@ -113,6 +113,6 @@ def _remembered(names: tuple[str, ...]) -> Naming:
 
 
 def read_names(names: Iterable[str]) -> Naming:
-    """Read the names of a file in their order; unknown, odd and hostile ones count as names without a meaning."""
+    """Read the names of a file in their order; odd and hostile ones count as names without a meaning."""
     listed = tuple(names)
     return _remembered(listed) if len(listed) <= MAX_REMEMBERED else Naming(listed)

@@ -1,7 +1,8 @@
 """The small language of the tables: module names in one canonical spelling, and patterns over them.
 
 Dots and underscores are the same, because kohya's trainers write one for the other. A number becomes `#`,
-save as the last word and up to 3, where it tells the layers of a small stack apart (`img_mlp.0`, `img_mlp.2`).
+save as the last word and up to 3, where it tells the layers of a small stack apart (`img_mlp.0`,
+`img_mlp.2`).
 """
 
 from __future__ import annotations

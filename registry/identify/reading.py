@@ -1,4 +1,4 @@
-"""One tensor name, read: what it is a part of, which module it adapts, and what the tables say of that module.
+"""One tensor name, read: what it is a part of, which module it adapts, what the tables say of that module.
 
 Reading is a pure function of the name and remembered, because the same names come back in file after file.
 """
@@ -36,10 +36,14 @@ _SUFFIXES = {row.text: row for row in SUFFIXES}
 _LONGEST = max(row.text.count(".") for row in SUFFIXES) + 1
 _WHOLE = {"_".join(template(words(row.text))): row for row in WHOLE_NAMES}
 _PREFIXES = tuple(sorted(PREFIXES, key=lambda row: -len(row.text)))
-_FIRST_LETTERS = frozenset(row.text[0] for row in PREFIXES)
+_PREFIXES_BY_LETTER = {
+    letter: tuple(row for row in _PREFIXES if row.text[0] == letter)
+    for letter in {row.text[0] for row in PREFIXES}
+}
 _ATTACHED_ROLES = {"down": _SUFFIXES["lora.down.weight"], "up": _SUFFIXES["lora.up.weight"]}
 _COLON_ROLES = {"down": _SUFFIXES[":down"], "up": _SUFFIXES[":up"]}
 _UNKNOWN_SUFFIX = Suffix("", "plain", "")
+
 
 class _Mark(NamedTuple):
     """One thing a table says of a module; `table` names which."""
@@ -64,17 +68,22 @@ def _marks() -> Iterator[tuple[str, _Mark]]:
         yield from ((pattern, _Mark("absence", (number, False))) for pattern in absence.absent)
     for number, stray in enumerate(STRAYS):
         yield from ((pattern, _Mark("stray", number)) for pattern in stray.modules)
-    yield from ((pattern, _Mark("foreign", True)) for pattern in FOREIGN_MODULES)
-    yield from ((pattern, _Mark("convolution", True)) for pattern in CONVOLUTIONS)
-    yield from ((pattern, _Mark("patcher", True)) for pattern in PATCHERS)
+    yield from ((pattern, _Mark("foreign", value=True)) for pattern in FOREIGN_MODULES)
+    yield from ((pattern, _Mark("convolution", value=True)) for pattern in CONVOLUTIONS)
+    yield from ((pattern, _Mark("patcher", value=True)) for pattern in PATCHERS)
 
 
 _TABLES = Index(_marks())
 _PLACES = Index(((row.modules, row) for row in PLACES), literal=True)
 
 
-def _values(marks: frozenset[_Mark], table: str) -> frozenset[Any]:
-    return frozenset(mark.value for mark in marks if mark.table == table)
+_NOTHING: frozenset[Any] = frozenset()
+
+
+@lru_cache(maxsize=1 << 12)
+def _by_table(marks: frozenset[_Mark]) -> dict[str, frozenset[Any]]:
+    tables = {mark.table for mark in marks}
+    return {table: frozenset(mark.value for mark in marks if mark.table == table) for table in tables}
 
 
 class Slot:
@@ -102,11 +111,11 @@ class Slot:
         self, affixes: _Affixes, suffix: Suffix, parts: tuple[str, ...], whole: tuple[str, ...]
     ) -> None:
         """Look up one canonical module, under one prefix and one suffix, in every table."""
-        marks = _TABLES.match(parts)
-        full = marks if whole == parts else _TABLES.match(whole)
-        forms = _values(marks, "form")
+        marks = _by_table(_TABLES.match(parts))
+        full = marks if whole == parts else _by_table(_TABLES.match(whole))
+        forms = marks.get("form", _NOTHING)
         slot = affixes.slot
-        self.architectures: frozenset[str] = _values(marks, "module")
+        self.architectures: frozenset[str] = marks.get("module", _NOTHING)
         if slot is None and not self.architectures and "clip" in forms:
             slot = "enc1"
         self.slot = slot
@@ -115,14 +124,14 @@ class Slot:
         self.module = "_".join(parts)
         self.bare = affixes.bare
         self.adapter_prefix = affixes.adapter
-        self.required: frozenset[str] = _values(marks, "required")
-        self.widths: frozenset[tuple[str, str, tuple[int, ...]]] = _values(marks, "width")
-        self.foreign = bool(_values(marks | full, "foreign"))
-        self.strays: frozenset[int] = _values(full, "stray")
-        self.convolution = bool(_values(marks, "convolution"))
-        self.patcher = bool(_values(marks, "patcher"))
-        self.absences: frozenset[tuple[int, bool]] = _values(marks, "absence")
-        self.layout = _layout(affixes.layout, _values(marks, "layout"))
+        self.required: frozenset[str] = marks.get("required", _NOTHING)
+        self.widths: frozenset[tuple[str, str, tuple[int, ...]]] = marks.get("width", _NOTHING)
+        self.foreign = "foreign" in marks or "foreign" in full
+        self.strays: frozenset[int] = full.get("stray", _NOTHING)
+        self.convolution = "convolution" in marks
+        self.patcher = "patcher" in marks
+        self.absences: frozenset[tuple[int, bool]] = marks.get("absence", _NOTHING)
+        self.layout = _layout(affixes.layout, marks.get("layout", _NOTHING))
 
 
 class Path:
@@ -197,9 +206,8 @@ def _cut_prefixes(module: str) -> tuple[str, _Affixes]:
     adapter = False
     bare = True
     for _ in range(3):
-        if not module or module[0] not in _FIRST_LETTERS:
-            break
-        row = next((row for row in _PREFIXES if module.startswith(row.text)), None)
+        rows = _PREFIXES_BY_LETTER.get(module[:1], ())
+        row = next((row for row in rows if module.startswith(row.text)), None)
         if row is None:
             break
         module = module[len(row.text) :]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from functools import lru_cache
 from math import prod
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,12 +23,24 @@ _FACTORS = {"w1": "first", "w1_b": "first", "w2": "second", "w2_b": "second"}
 Shape = tuple[int, ...]
 
 
-class Sides(NamedTuple):
-    """The sizes one tensor tells of its module; `ndim` counts the dimensions of the tensor itself."""
+class Size(NamedTuple):
+    """A size seen on one side of a module, and whether it is one of an architecture."""
 
-    wide_in: int | None
-    wide_out: int | None
-    ndim: int | None
+    architecture: str
+    side: str
+    fits: bool
+    size: int
+
+
+class Facts(NamedTuple):
+    """What one tensor tells: its bits, a rank, whether it is a wide convolution, widths of its module."""
+
+    bits: int
+    rank: int | None
+    convolution: bool
+    encoder: int | None
+    hidden: int | None
+    sizes: tuple[Size, ...]
 
 
 class Survey:
@@ -38,48 +51,42 @@ class Survey:
         self.names: Naming = read_names(tensors)
         infos = tensors.values()
         self.groups: Counter[tuple[Slot, str | None, Shape | None]] = Counter(
-            zip(self.names.slots, map(attrgetter("dtype"), infos), map(attrgetter("shape"), infos), strict=True),
+            zip(
+                self.names.slots,
+                map(attrgetter("dtype"), infos),
+                map(attrgetter("shape"), infos),
+                strict=True,
+            ),
         )
         self.encoders: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
-        self.widths: defaultdict[tuple[str, str], Counter[bool]] = defaultdict(Counter)
+        self.widths: Counter[tuple[str, str, bool]] = Counter()
         self.examples: dict[tuple[str, str, bool], tuple[str, int]] = {}
-        self.sizes: set[int] = set()
+        self.hidden: set[int] = set()
         self.ranks: Counter[int] = Counter()
-        self.bytes: Counter[str] = Counter()
+        self.bits: Counter[str] = Counter()
         self.convolutions = self.names.convolutions
         for (slot, dtype, shape), count in self.groups.items():
             if shape is not None:
-                if dtype is not None:
-                    self.bytes[dtype] += count * prod(shape) * BITS.get(dtype, 8)
-                if len(shape) >= 2:
-                    self._add_matrix(slot, shape, count)
+                self._add(slot, dtype, _facts(slot, dtype, shape), count)
         if self.names.family("lokr"):
             self._add_kronecker(tensors)
 
-    def _add_matrix(self, slot: Slot, shape: Shape, count: int) -> None:
-        suffix = slot.suffix
-        if suffix.rank is not None:
-            rank = min(shape[:2]) if suffix.rank < 0 else shape[suffix.rank]
-            if 0 < rank < _MAX_SIZE:
-                self.ranks[rank] += count
-        wide_in = shape[suffix.wide_in] if suffix.wide_in is not None else None
-        wide_out = shape[suffix.wide_out] if suffix.wide_out is not None else None
-        if suffix.family == "lora" and wide_in is not None and not slot.patcher and max(shape[2:], default=1) > 1:
+    def _add(self, slot: Slot, dtype: str | None, facts: Facts, count: int) -> None:
+        if dtype is not None:
+            self.bits[dtype] += facts.bits * count
+        if facts.rank is not None:
+            self.ranks[facts.rank] += count
+        if facts.convolution:
             self.convolutions += count
-        if slot.slot in DENOISER:
-            self._add_sides(slot, Sides(wide_in, wide_out, None if wide_in is None else len(shape)), count)
-        elif slot.slot is not None and slot.form is not None and wide_in is not None:
-            self.encoders[slot.slot, slot.form].add(wide_in)
-
-    def _add_sides(self, slot: Slot, sides: Sides, count: int) -> None:
-        if sides.wide_in is not None and slot.architectures:
-            self.sizes.add(sides.wide_in)
-        for name, side, sizes in slot.widths:
-            size = sides.wide_in if side == "in" else sides.wide_out if side == "out" else sides.ndim
-            if size is not None:
-                fits = size in sizes
-                self.widths[name, side][fits] += count
-                self.examples.setdefault((name, side, fits), (slot.module, size))
+        if facts.encoder is not None:
+            self.encoders[slot.slot or "", slot.form or ""].add(facts.encoder)
+        if facts.hidden is not None:
+            self.hidden.add(facts.hidden)
+        for size in facts.sizes:
+            key = size[:3]
+            self.widths[key] += count
+            if key not in self.examples:
+                self.examples[key] = (slot.module, size.size)
 
     def _add_kronecker(self, tensors: Mapping[str, TensorInfo]) -> None:
         """Multiply the input widths of the two Kronecker factors of each module."""
@@ -94,4 +101,43 @@ class Survey:
         for module, slot in slots.items():
             pair = pairs[module]
             if len(pair) == 2 and slot.slot in DENOISER:
-                self._add_sides(slot, Sides(pair["first"] * pair["second"], None, None), 1)
+                width = pair["first"] * pair["second"]
+                self._add(slot, None, _no_facts(width, _sizes(slot, width, None, None)), 1)
+
+
+def _no_facts(hidden: int, sizes: tuple[Size, ...]) -> Facts:
+    return Facts(0, None, convolution=False, encoder=None, hidden=hidden, sizes=sizes)
+
+
+@lru_cache(maxsize=1 << 14)
+def _facts(slot: Slot, dtype: str | None, shape: Shape) -> Facts:
+    suffix = slot.suffix
+    bits = prod(shape) * BITS.get(dtype or "", 8)
+    if len(shape) < 2:
+        return Facts(bits, None, convolution=False, encoder=None, hidden=None, sizes=())
+    rank = None
+    if suffix.rank is not None:
+        rank = min(shape[:2]) if suffix.rank < 0 else shape[suffix.rank]
+    wide_in = shape[suffix.wide_in] if suffix.wide_in is not None else None
+    wide_out = shape[suffix.wide_out] if suffix.wide_out is not None else None
+    denoiser = slot.slot in DENOISER
+    return Facts(
+        bits=bits,
+        rank=rank if rank is not None and 0 < rank < _MAX_SIZE else None,
+        convolution=suffix.family == "lora"
+        and wide_in is not None
+        and not slot.patcher
+        and max(shape[2:], default=1) > 1,
+        encoder=wide_in if not denoiser and slot.form is not None else None,
+        hidden=wide_in if denoiser and slot.architectures else None,
+        sizes=_sizes(slot, wide_in, wide_out, None if wide_in is None else len(shape)) if denoiser else (),
+    )
+
+
+def _sizes(slot: Slot, wide_in: int | None, wide_out: int | None, ndim: int | None) -> tuple[Size, ...]:
+    seen = {"in": wide_in, "out": wide_out, "ndim": ndim}
+    return tuple(
+        Size(name, side, size in sizes, size)
+        for name, side, sizes in sorted(slot.widths)
+        if (size := seen[side]) is not None
+    )

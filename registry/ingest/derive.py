@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from blake3 import blake3
 
 from registry.errors import UnreadableFile
-from registry.formats.packing import clean_text, pack_json, pack_metadata
+from registry.formats.packing import clean_text, pack_json, pack_metadata, stored_tag
 from registry.formats.safetensors import header_span, parse
 from registry.formats.training import read_training
 from registry.formats.triggers import trigger_words
@@ -162,8 +162,11 @@ def header_facts(raw: bytes, header: Header) -> HeaderFacts:
         "notes": pack_json([asdict(note) for note in notes[:100]]),
         **_training_columns(training),
     }
-    tags = tuple((tag.tag, min(tag.count, _INT64 - 1)) for tag in training.tags[:MAX_TAGS])
-    return HeaderFacts(blake3(raw).digest(), columns, tags)
+    tags: dict[str, int] = {}
+    for tag in training.tags[:MAX_TAGS]:
+        name = stored_tag(tag.tag)
+        tags[name] = min(tags.get(name, 0) + tag.count, _INT64 - 1)
+    return HeaderFacts(blake3(raw).digest(), columns, tuple(tags.items()))
 
 
 def _trigger_json(words: TriggerWords) -> dict[str, object]:

@@ -20,10 +20,11 @@ from registry.catalog.hashing import (
     record_hash_failure,
     record_hashes,
 )
+from registry.catalog.loras import PROVISIONAL
 from registry.errors import Cancelled, FileChanged, RegistryError
 from registry.formats.trainers import detect_trainer
 from registry.hashing.claims import check_claims
-from registry.hashing.lookup import identity
+from registry.hashing.lookup import identity, is_hash_of_nothing
 from registry.hashing.reader import hash_file
 from registry.ingest.derive import signed
 from registry.ingest.paths import absolute
@@ -218,7 +219,7 @@ class HashQueue:
                         unit,
                         task.file_id,
                         signed(hashed.stat),
-                        identity(header, hashes),
+                        _identity(task, hashed),
                         digests_of(hashes),
                         [asdict(claim) for claim in claims],
                         _problems(claims),
@@ -238,6 +239,12 @@ class HashQueue:
         """Keep what the readers finish while they are asked to stop."""
         while self._active:
             self._write([self._results.get()])
+
+
+def _identity(task: HashTask, hashed: HashedFile) -> str:
+    """Return the identity of a file; an empty one keeps its provisional one, since nothing tells it apart."""
+    found = identity(hashed.header, hashed.hashes)
+    return f"{PROVISIONAL}{task.file_id}" if is_hash_of_nothing(found.partition(":")[2]) else found
 
 
 def digests_of(hashes: Hashes) -> dict[str, str]:

@@ -6,8 +6,11 @@ to, and told of under the path it has in the root.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
+import threading
+import warnings
 from typing import TYPE_CHECKING, NamedTuple
 
 from watchdog.events import (
@@ -31,7 +34,7 @@ from registry.wire import companions
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from watchdog.observers.api import BaseObserver, ObservedWatch
+    from watchdog.observers.api import BaseObserver, EventEmitter, ObservedWatch
 
     from registry.ingest.walk import Link, Scope
 
@@ -153,6 +156,8 @@ class Observation:
         self._tell = tell
         self._suffixes = extension_suffixes(scope.extensions)
         self._linked: dict[bytes, tuple[str, ObservedWatch]] = {}
+        # watchdog 7.1 warns, at length, when it meets a new nested folder in two ways, which does no harm.
+        warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
         self._observer: BaseObserver = Observer()
         self._observer.start()
         try:
@@ -162,6 +167,9 @@ class Observation:
         except OSError:
             self.close()
             raise
+        if not self.alive():
+            self.close()
+            raise OSError(errno.EIO, "the reader of its events has stopped")
 
     def relink(self, under: bytes, links: Iterable[Link]) -> bool:
         """Watch exactly these symlinked folders below `under`; return whether there was room for all.
@@ -185,7 +193,7 @@ class Observation:
 
     def alive(self) -> bool:
         """Whether everything is still watched; watchdog itself says nothing when a watched folder goes."""
-        return self._observer.is_alive() and all(emitter.is_alive() for emitter in self._observer.emitters)
+        return self._observer.is_alive() and all(map(_delivers, self._observer.emitters.copy()))
 
     def close(self) -> None:
         """Stop watching."""
@@ -198,6 +206,11 @@ class Observation:
 
     def _lives(self, watch: ObservedWatch) -> bool:
         return any(emitter.watch == watch and emitter.is_alive() for emitter in self._observer.emitters)
+
+
+def _delivers(emitter: EventEmitter) -> bool:
+    reader = getattr(emitter, "_inotify_fd", None)  # one thread of watchdog 7 reads for all emitters
+    return emitter.is_alive() and (not isinstance(reader, threading.Thread) or reader.is_alive())
 
 
 class LossNotice(logging.Handler):

@@ -18,16 +18,17 @@ from registry.catalog.companions import stored_companions
 from registry.catalog.ingesting import (
     KnownFile,
     Observation,
+    Recorded,
     known_files,
     known_paths,
     record_files,
     same_inode,
     same_quick_key,
 )
-from registry.catalog.presence import set_missing
+from registry.catalog.presence import set_missing, still_at
 from registry.catalog.problems import replace_root_problems
 from registry.catalog.roots import change_root, scanned_root, set_root_state
-from registry.errors import Cancelled
+from registry.errors import CatalogRace, Cancelled
 from registry.ingest.derive import DERIVED_VERSION, Derived, Task, signed
 from registry.ingest.paths import absolute, nested
 from registry.ingest.walk import Entry, Folder, RootGone, Scope, Trouble, walk
@@ -50,6 +51,7 @@ WRITE_BATCH = 256
 # A root whose files keep everything but their inodes hands out new ones at each mount (SMB, FUSE).
 _INODES_MIN = 2
 _INODES_SHARE = 0.9
+_ATTEMPTS = 3
 
 
 @dataclass(slots=True)
@@ -98,12 +100,13 @@ class _Work:
     engine: Engine
     root: RootView
     roots: Sequence[RootView]
+    began: int
     counts: ScanCounts = field(default_factory=ScanCounts)
     met: list[_Met] = field(default_factory=list)
     running: deque[tuple[Future[list[Derived]], list[Task], list[_Met]]] = field(default_factory=deque)
     ready: list[Observation] = field(default_factory=list)
     touched: list[FileSeen] = field(default_factory=list)
-    vanished: list[int] = field(default_factory=list)
+    vanished: list[tuple[int, bytes]] = field(default_factory=list)
     claimed: set[int] = field(default_factory=set)
     blind: list[bytes] = field(default_factory=list)
     troubles: list[tuple[str, Note]] = field(default_factory=list)
@@ -126,7 +129,7 @@ def scan_root(engine: Engine, root: RootView, roots: Sequence[RootView], *, unde
     Cancelled; what was written until then stays.
     """
     started = time.monotonic()
-    work = _Work(engine, root, roots)
+    work = _Work(engine, root, roots, engine.catalog.clock())
     try:
         _merge(work, under)
         _drain(work, 0)
@@ -145,7 +148,7 @@ def scan_paths(
     engine: Engine, root: RootView, roots: Sequence[RootView], entries: Sequence[Entry]
 ) -> ScanCounts:
     """Bring single files of a root into the catalog: as a scan would, without a walk."""
-    work = _Work(engine, root, roots)
+    work = _Work(engine, root, roots, engine.catalog.clock())
     with engine.catalog.read() as conn:
         rows = known_paths(conn, root.id, [entry.rel for entry in entries])
         stored = stored_companions(conn, root.id, file_ids=[row.id for row in rows.values()])
@@ -195,14 +198,15 @@ def _lost(work: _Work, text: str) -> None:
 
 
 def _finish(work: _Work, under: bytes, milliseconds: int) -> None:
-    gone = [file_id for file_id in work.vanished if file_id not in work.claimed]
+    gone = [(file_id, rel) for file_id, rel in work.vanished if file_id not in work.claimed]
     unstable = (
         not work.root.ignore_inode
         and work.inode_only >= _INODES_MIN
         and work.inode_only >= _INODES_SHARE * work.compared
     )
     with work.engine.catalog.write() as unit:
-        work.counts.missing += set_missing(unit, gone)
+        # The watcher may have moved or restored some of them meanwhile.
+        work.counts.missing += set_missing(unit, still_at(unit, gone, work.began))
         set_root_state(unit, work.root.id, "ok")
         if not under:
             replace_root_problems(unit, "scan", work.root.id, work.troubles)
@@ -296,7 +300,7 @@ def _trouble(work: _Work, trouble: Trouble) -> None:
 
 def _vanished(work: _Work, row: KnownFile) -> None:
     if row.state != "missing" and not any(row.rel.startswith(prefix) for prefix in work.blind):
-        work.vanished.append(row.id)
+        work.vanished.append((row.id, row.rel))
 
 
 def _look(work: _Work, met: _Met) -> None:
@@ -425,17 +429,28 @@ def _write_if_full(work: _Work) -> None:
 def _flush(work: _Work) -> None:
     batch, work.ready = work.ready, []
     if batch:
-        try:
-            with work.engine.catalog.write() as unit:
-                recorded = record_files(unit, work.engine.tag_ids, work.root, batch, DERIVED_VERSION)
-        except BaseException:
-            work.engine.tag_ids.forget()
-            raise
+        recorded = _record(work, batch)
         work.counts.new += recorded.new
         work.counts.changed += recorded.changed
         work.counts.moved += recorded.moved
         work.counts.restored += recorded.restored
     work.engine.report(work.counts)
+
+
+def _record(work: _Work, batch: Sequence[Observation]) -> Recorded:
+    for attempt in range(_ATTEMPTS):
+        try:
+            with work.engine.catalog.write() as unit:
+                return record_files(unit, work.engine.tag_ids, work.root, batch, DERIVED_VERSION)
+        except CatalogRace:
+            # Another process wrote one of these files first; the next look finds its row.
+            work.engine.tag_ids.forget()
+            if attempt == _ATTEMPTS - 1:
+                raise
+        except BaseException:
+            work.engine.tag_ids.forget()
+            raise
+    raise AssertionError
 
 
 def _may_be_companion(name: str) -> bool:

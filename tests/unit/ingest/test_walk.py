@@ -80,8 +80,8 @@ def test_each_folder_comes_first_with_the_names_asked_for(tmp_path: Path) -> Non
     put(tmp_path, "a.sft", "a.png", "a.doc", "sub/b.json", ".a.png")
     found = list(walk(Scope(str(tmp_path)), beside=lambda name: not name.endswith("doc")))
     assert [type(item) for item in found] == [Folder, Entry, Folder]
-    assert found[0] == Folder(b"", ("a.png",))
-    assert found[2] == Folder(b"sub", ("b.json",))
+    assert found[0] == Folder(b"", ("a.png",), ("a.sft",))
+    assert found[2] == Folder(b"sub", ("b.json",), ())
 
 
 def test_a_walk_of_one_folder_lists_what_the_whole_walk_lists_there(tmp_path: Path) -> None:

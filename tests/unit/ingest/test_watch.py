@@ -148,7 +148,8 @@ def test_a_name_that_is_no_text_comes_through(root: Path, told: Told, start: Sta
     told.wait_for(Ready(b"\xff.sft"))
 
 
-def test_whoever_follows_the_actions_finds_two_thousand_files_dropped_at_once(root: Path) -> None:
+@pytest.mark.parametrize("name", ["{0}.sft", "{0}/nested/{0}.sft"])
+def test_whoever_follows_the_actions_finds_all_files_dropped_at_once(root: Path, name: str) -> None:
     found: set[bytes] = set()
     all_found, started = threading.Event(), threading.Event()
 
@@ -156,7 +157,7 @@ def test_whoever_follows_the_actions_finds_two_thousand_files_dropped_at_once(ro
         if isinstance(action, Ready):
             found.add(action.rel)
         elif isinstance(action, Rescan):
-            found.update(item.rel for item in walk(scope) if isinstance(item, Entry))
+            found.update(item.rel for item in walk(scope, under=action.folder) if isinstance(item, Entry))
             started.set()
         if len(found) == 2000:
             all_found.set()
@@ -166,8 +167,10 @@ def test_whoever_follows_the_actions_finds_two_thousand_files_dropped_at_once(ro
     watcher.start()
     assert started.wait(LIMIT)
     for number in range(2000):
-        (root / f"{number}.sft").write_bytes(MODEL)
-    assert all_found.wait(LIMIT), len(found)
+        path = root / name.format(number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(MODEL)
+    assert all_found.wait(2 * LIMIT), len(found)
     assert watcher.stop()
 
 

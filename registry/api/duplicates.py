@@ -1,0 +1,42 @@
+"""`/api/v1/duplicates`: files that are equal, or hold the same weights."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+
+from registry.api import cursor as cursors
+from registry.api.access import needs
+from registry.api.conditional import view
+from registry.api.context import context_of
+from registry.api.shapes import DuplicatePage
+from registry.catalog.dedupe import duplicates
+
+router = APIRouter(tags=["duplicates"], dependencies=[needs("read")])
+
+# The hash of nothing and its beginning are the only groups that a page may lack.
+_UNLISTED = 2
+
+
+@router.get("/duplicates", responses={200: {"model": DuplicatePage}})
+def list_(
+    request: Request,
+    *,
+    kind: Literal["same_bytes", "same_weights", "same_tensors"] = "same_bytes",
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    cursor: Annotated[str | None, Query(max_length=2000)] = None,
+) -> Response:
+    """List groups of present files: equal bytes, equal weights under other headers, or the same tensors reordered."""
+    context = context_of(request)
+    after = ""
+    if cursor is not None:
+        after = str(cursors.decode(cursor, sort=kind, descending=False, text_value=True).value)
+    with context.catalog.read() as conn:
+        current = view(request, conn)
+        if current.unchanged:
+            return current.not_modified()
+        groups = duplicates(conn, kind, context.machine_id, limit=limit + 1 + _UNLISTED, after=after)
+    shown = groups[:limit]
+    more = cursors.encode(cursors.Cursor(kind, False, shown[-1].value, 0)) if len(groups) > limit else None
+    return current.answer(DuplicatePage(shown, more))

@@ -1,0 +1,142 @@
+"""Large answers made once for each generation of the catalog and kept compressed in temporary files.
+
+Building one is as fast as the disk, so the catalog is read in one consistent view that no slow client keeps
+open; sending one takes no more memory than a block, however long the list is.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import zlib
+from typing import IO, TYPE_CHECKING, NamedTuple
+
+from registry.errors import CatalogFull
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+BLOCK = 1 << 18
+KEPT = 4
+
+
+class Key(NamedTuple):
+    """What a prepared answer is of: a route with its options, and one generation."""
+
+    route: str
+    generation: int
+    at: int
+
+
+class Prepared:
+    """One gzip member in a temporary file; closed when nobody reads it any more."""
+
+    def __init__(self, key: Key, file: IO[bytes], size: int) -> None:
+        self.key = key
+        self.size = size
+        self._file = file
+        self._turn = threading.Lock()
+        self._readers = 0
+        self._retired = False
+
+    def enter(self) -> None:
+        """Begin to read; `leave` must follow."""
+        with self._turn:
+            self._readers += 1
+
+    def leave(self) -> None:
+        """End reading."""
+        with self._turn:
+            self._readers -= 1
+            self._close_if_done()
+
+    def retire(self) -> None:
+        """Close the file as soon as the last reader left."""
+        with self._turn:
+            self._retired = True
+            self._close_if_done()
+
+    def _close_if_done(self) -> None:
+        if self._retired and not self._readers:
+            self._file.close()
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield the bytes of the member."""
+        position = 0
+        while position < self.size:
+            # Several readers share the one position of the file.
+            with self._turn:
+                self._file.seek(position)
+                block = self._file.read(BLOCK)
+            if not block:
+                return
+            position += len(block)
+            yield block
+
+    def plain_blocks(self) -> Iterator[bytes]:
+        """Yield what the member holds, for clients that take no gzip."""
+        inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        for block in self.blocks():
+            rest = block
+            while rest:
+                yield inflater.decompress(rest, BLOCK)
+                rest = inflater.unconsumed_tail
+
+
+class PreparedAnswers:
+    """The few prepared answers that are kept, newest last; safe to share between threads."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._turn = threading.Lock()
+        self._kept: dict[str, Prepared] = {}
+        self._building: dict[str, threading.Lock] = {}
+
+    def get(self, key: Key, build: Callable[[Callable[[bytes], object]], Key]) -> Prepared:
+        """Return the answer of a key, entered by the caller; made now unless it is there.
+
+        `build` passes all chunks to its argument and returns the key that they really are of: a newer
+        generation may have come. Raises CatalogFull when there is no room for the file.
+        """
+        with self._turn:
+            lock = self._building.setdefault(key.route, threading.Lock())
+        with lock:
+            with self._turn:
+                found = self._kept.get(key.route)
+                if found is not None and found.key == key:
+                    found.enter()
+                    return found
+            made = self._make(build)
+            made.enter()
+            with self._turn:
+                older = self._kept.pop(key.route, None)
+                self._kept[key.route] = made
+                retired = [older] if older else []
+                while len(self._kept) > KEPT:
+                    retired.append(self._kept.pop(next(iter(self._kept))))
+        for each in retired:
+            each.retire()
+        return made
+
+    def close(self) -> None:
+        """Let go of all files."""
+        with self._turn:
+            kept, self._kept = self._kept, {}
+        for each in kept.values():
+            each.retire()
+
+    def _make(self, build: Callable[[Callable[[bytes], object]], Key]) -> Prepared:
+        try:
+            file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 - closed when the last reader left
+            try:
+                key = build(file.write)
+                file.flush()
+                return Prepared(key, file, file.tell())
+            except BaseException:
+                file.close()
+                raise
+        except OSError as error:
+            raise CatalogFull(
+                f"the list cannot be prepared: {error.strerror}", remedy="free some space in the data folder"
+            ) from error

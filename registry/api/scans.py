@@ -1,0 +1,47 @@
+"""`/api/v1/scan` and `/api/v1/jobs`: starting work in the background, watching and stopping it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from registry.api.access import actor_of, needs
+from registry.api.context import context_of
+from registry.api.serialise import answer
+from registry.api.shapes import JobList, ScanStarted
+from registry.catalog.jobs import cancel_job, list_jobs
+
+router = APIRouter(tags=["jobs"])
+
+
+class ScanQuery(BaseModel):
+    """Which roots to scan; without `roots`, all of this machine."""
+
+    model_config = ConfigDict(extra="forbid")
+    roots: Annotated[list[Annotated[int, Field(ge=0, lt=2**63)]], Field(min_length=1, max_length=1000)] | None = None
+
+
+@router.post("/scan", status_code=202, dependencies=[needs("write")], responses={202: {"model": ScanStarted}})
+def scan(request: Request, query: ScanQuery | None = None) -> Response:
+    """Start to look for new, changed and missing files."""
+    wanted = query.roots if query else None
+    return answer(request, ScanStarted(context_of(request).scan(wanted, actor_of(request))), status=202)
+
+
+@router.get("/jobs", dependencies=[needs("read")], responses={200: {"model": JobList}})
+def list_(
+    request: Request, *, live: bool = False, limit: Annotated[int, Query(ge=1, le=1000)] = 50
+) -> Response:
+    """List the newest jobs, or with `live` only those that are not finished."""
+    with context_of(request).catalog.read() as conn:
+        return answer(request, JobList(list_jobs(conn, live=live, limit=limit)))
+
+
+@router.post("/jobs/{job_id}/cancel", status_code=204, dependencies=[needs("write")])
+def cancel(request: Request, job_id: Annotated[int, Path(ge=0, lt=2**63)]) -> Response:
+    """Ask a job to stop; it does so within seconds."""
+    with context_of(request).catalog.write(actor=actor_of(request)) as unit:
+        cancel_job(unit, job_id)
+    return Response(status_code=204)
