@@ -46,4 +46,4 @@ def count_files(conn: Connection) -> dict[str, int]:
         .group_by(FILE.c.state)
         .order_by(FILE.c.state)
     )
-    return dict(conn.execute(query).tuples())
+    return dict(conn.execute(query).all())

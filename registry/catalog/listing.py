@@ -57,15 +57,14 @@ def shown_path(raw: bytes) -> str:
 def listed_names(conn: Connection) -> Iterator[tuple[str, int]]:
     """Yield (name, file id) of all present files in listing order: by root, then in A1111's natural order."""
     query = _listed(FILE.c.name, FILE.c.id).order_by(*_ORDER).execution_options(yield_per=_FETCHED)
-    for name, file_id in conn.execute(query):
-        yield name, file_id
+    yield from conn.execute(query)
 
 
 def last_of_shared_names(conn: Connection) -> dict[str, int]:
     """Return the last file in listing order of each name that several of them have."""
     shared = _listed(FILE.c.name).group_by(FILE.c.name).having(func.count() > 1)
     query = _listed(FILE.c.name, FILE.c.id).where(FILE.c.name.in_(shared)).order_by(*_ORDER)
-    return dict(conn.execute(query.execution_options(yield_per=_FETCHED)).tuples())
+    return dict(conn.execute(query).all())
 
 
 def listed_files(conn: Connection, file_ids: Sequence[int]) -> list[ListedFile]:

@@ -84,7 +84,7 @@ def claims(metadata: Mapping[str, str]) -> list[Claim]:
 
 
 def base_model(metadata: Mapping[str, str], architecture: str, size_variant: str | None) -> str | None:
-    """Name the variant of a decided architecture, from checkpoint hashes, words and widths; `None` if unknown."""
+    """Name the variant of a decided architecture, by checkpoint hashes, words and widths, or `None`."""
     for key in HASH_KEYS:
         known = CHECKPOINT_HASHES.get(str(metadata.get(key, "")).lower())
         if known is not None and known[0] == architecture:

@@ -235,7 +235,7 @@ def _finish(
         ranks=distinct,
         alpha=network_alpha(metadata) if kind in ("lora", "other") else None,
         precision=_precision(survey),
-        targets=_targets(survey, (architecture,) if known else verdict.others)
+        targets=_targets(survey, (architecture,) if known else verdict.others or tuple(survey.names.scores))
         if kind in ("lora", "checkpoint")
         else (),
         key_layout=survey.names.layouts.most_common(1)[0][0] if survey.names.layouts else None,

@@ -105,7 +105,9 @@ def _blocks_fit(survey: Survey, name: str) -> bool:
 
 
 def _by_encoders(survey: Survey, candidates: list[str], verdict: Verdict) -> list[str]:
-    """Meet the candidates with the users of the text encoders; without a denoiser these are the candidates."""
+    """Meet the candidates with the users of the text encoders, who alone count without a denoiser."""
+    if survey.names.scored and not candidates:
+        return []
     for slot, form in sorted(survey.names.encoders):
         widths = survey.encoders.get((slot, form), set())
         rows = _encoder_rows(survey, slot, form, widths)
@@ -194,13 +196,13 @@ def _complete(survey: Survey, name: str) -> bool:
 
 def _by_absence(survey: Survey, candidates: list[str], verdict: Verdict) -> list[str]:
     for number, row in enumerate(ABSENCES):
-        if row.winner not in candidates or row.loser not in candidates:
+        if row.winner not in candidates or not set(candidates) & set(row.losers):
             continue
         if (number, True) in survey.names.seen and (number, False) not in survey.names.seen:
             seen = sum(1 for slot in {group[0] for group in survey.groups} if (number, True) in slot.absences)
             if seen >= len(row.seen) and len(survey.names.blocks(row.stem)) >= row.at_least:
                 verdict.evidence.append(row.why)
-                candidates = [name for name in candidates if name != row.loser]
+                candidates = [name for name in candidates if name not in row.losers]
     return candidates
 
 
@@ -225,8 +227,9 @@ def _decide(
             )
             verdict.settle(claim.architecture)
             return
+    mute = survey.shaped and not verdict.sized and "denoiser" in survey.names.targets
     for row in USUAL:
-        if _covers(row, survey, candidates, kind, sized=verdict.sized):
+        if (row.quiet or not mute) and _covers(row, survey, candidates, kind, sized=verdict.sized):
             others = [] if row.quiet else [name for name in candidates if name != row.winner]
             if others:
                 verdict.evidence.append(

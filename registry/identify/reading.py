@@ -87,7 +87,7 @@ def _by_table(marks: frozenset[_Mark]) -> dict[str, frozenset[Any]]:
 
 
 class Slot:
-    """What all names share that differ only in their block numbers; compared by identity, so cheap to count."""
+    """What all names share that differ only in block numbers; compared by identity, so cheap to count."""
 
     __slots__ = (
         "absences",

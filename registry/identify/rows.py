@@ -20,8 +20,7 @@ class Prefix(NamedTuple):
 class Suffix(NamedTuple):
     """An ending of tensor names: which adapter family, which factor, and what its axes mean.
 
-    `rank`, `wide_in` and `wide_out` are axis numbers of the tensor, or `None`; a `rank` of -1 stands for the
-    smallest of the first two.
+    `rank`, `wide_in` and `wide_out` are axis numbers of the tensor, or `None`.
     """
 
     text: str
@@ -75,10 +74,10 @@ class Encoder(NamedTuple):
 
 
 class Absence(NamedTuple):
-    """`winner` is meant rather than `loser` if all of `seen` and none of `absent` occur in enough blocks."""
+    """`winner` is meant rather than `losers` if all of `seen` and none of `absent` occur in enough blocks."""
 
     winner: str
-    loser: str
+    losers: tuple[str, ...]
     seen: tuple[str, ...]
     absent: tuple[str, ...]
     stem: str
@@ -90,7 +89,8 @@ class Usual(NamedTuple):
     """Which of several architectures that fit alike is meant, for want of anything that tells them apart.
 
     The row counts only where no candidate is outside `winner` and `over`, one of `stems` occurs (if any is
-    named), and `bare`, `sized` and `kind` hold (if set). A `quiet` row does not list the losers as possible.
+    named), and `bare`, `sized` and `kind` hold (if set). A `quiet` row does not list the losers as possible. Only
+    quiet rows count for factors whose known shapes do not tell the width of a layer (OFT).
     """
 
     winner: str

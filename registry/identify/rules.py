@@ -22,8 +22,8 @@ USUAL: tuple[Usual, ...] = (
     Usual("hunyuan_video", ("hunyuan_image",), stems=_STREAMS),
     Usual("qwen_image", ("flux1", "chroma", "hunyuan_video", "flux2"), bare=True, sized=True),
     Usual("qwen_image", ("hunyuan_video",)),
-    Usual("anima", ("cosmos",)),
-    Usual("z_image", ("ideogram4", "lumina2")),
+    Usual("anima", ("cosmos",), quiet=True),
+    Usual("z_image", ("ideogram4",)),
 )
 
 # Base models whose adapters look the same: the second is meant where metadata say so.

@@ -364,7 +364,7 @@ JOINT: tuple[Architecture, ...] = (
 ABSENCES: tuple[Absence, ...] = (
     Absence(
         winner="chroma",
-        loser="flux1",
+        losers=("flux1", "hunyuan_video", "hunyuan_image"),
         seen=("double_blocks.#.img_mlp.0", "single_blocks.#.linear1"),
         absent=("double_blocks.#.{img_mod,txt_mod}.lin", "single_blocks.#.modulation.lin"),
         stem="double_blocks",

@@ -2,7 +2,8 @@
 
 Sources: Wan-Video/Wan2.1, Lightricks/LTX-Video and LTX-2, Alpha-VLLM/Lumina-Image-2.0, Tongyi-MAI/Z-Image,
 PixArt-alpha/PixArt-sigma, NVlabs/Sana, nvidia-cosmos/cosmos-predict2, zai-org/CogVideo,
-ai-forever/Kandinsky-5, huggingface/diffusers models/transformers/*.py, Comfy-Org/ComfyUI comfy/ldm/*/model.py.
+ai-forever/Kandinsky-5, huggingface/diffusers models/transformers/*.py,
+Comfy-Org/ComfyUI comfy/ldm/*/model.py.
 """
 
 from __future__ import annotations

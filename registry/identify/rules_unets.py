@@ -1,7 +1,8 @@
 """TABLES: base models whose denoiser is a U-Net.
 
 Sources: CompVis/stable-diffusion and Stability-AI/generative-models (input_blocks ...), huggingface/diffusers
-UNet2DConditionModel (down_blocks ...), Stability-AI/StableCascade, Comfy-Org/ComfyUI comfy/model_detection.py.
+UNet2DConditionModel (down_blocks ...), Stability-AI/StableCascade,
+Comfy-Org/ComfyUI comfy/model_detection.py.
 """
 
 from __future__ import annotations

@@ -65,8 +65,10 @@ class Survey:
         self.ranks: Counter[int] = Counter()
         self.bits: Counter[str] = Counter()
         self.convolutions = self.names.convolutions
+        self.shaped = False
         for (slot, dtype, shape), count in self.groups.items():
             if shape is not None:
+                self.shaped = self.shaped or len(shape) > 0
                 self._add(slot, dtype, _facts(slot, dtype, shape), count)
         if self.names.family("lokr"):
             self._add_kronecker(tensors)
@@ -117,9 +119,11 @@ def _facts(slot: Slot, dtype: str | None, shape: Shape) -> Facts:
         return Facts(bits, None, convolution=False, encoder=None, hidden=None, sizes=())
     rank = None
     if suffix.rank is not None:
-        rank = min(shape[:2]) if suffix.rank < 0 else shape[suffix.rank]
+        rank = shape[suffix.rank]
     wide_in = shape[suffix.wide_in] if suffix.wide_in is not None else None
     wide_out = shape[suffix.wide_out] if suffix.wide_out is not None else None
+    if suffix.family == "plain" and 1 in shape[:2]:
+        wide_in = wide_out = None
     denoiser = slot.slot in DENOISER
     return Facts(
         bits=bits,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from registry.catalog.tags import TagIds
 from registry.formats.safetensors import parse
 from registry.ingest.derive import DERIVED_VERSION, header_facts
 from registry.views import FileFacts, FileSeen, FileStat, Note, RootView
-from tests.support.files import header_bytes, kohya_metadata, kohya_tensors
+from tests.support.files import frame, kohya_metadata, kohya_tensors, tensor_entries
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -54,7 +55,9 @@ class Builder:
         number = self.count
         if metadata is None:
             metadata = kohya_metadata(seed=number, tags=5, name=path.rpartition("/")[2].partition(".")[0])
-        raw = header_bytes(kohya_tensors(modules=modules), metadata)
+        # Escaped, so that metadata may hold what UTF-8 cannot.
+        entries = tensor_entries(kohya_tensors(modules=modules))
+        raw = frame('{"__metadata__":' + json.dumps(dict(metadata)) + "," + entries + "}")
         size = len(raw) + DATA_SIZE
         stat = FileStat(size, 1_700_000_000_000_000_000 + number * 1_000_000, 1, 1000 + number, 1)
         facts = FileFacts(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -23,9 +23,8 @@ from tests.support.catalogs import MACHINE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
-
-    from fastapi import FastAPI
 
     from tests.support.catalogs import Builder
 
@@ -69,21 +68,96 @@ class Actions:
         return {"scan": [], "hashing": {"files": 0}}
 
 
-@dataclass
 class Service:
-    """An application and what it was made from."""
+    """An application over a test catalog, asked without any network by `ask`."""
 
-    app: FastAPI
-    feed: Feed
-    actions: Actions
-    builder: Builder
-
-    @contextmanager
-    def client(self, peer: tuple[str, int] = LOCAL, **headers: str) -> Iterator[Asker]:
-        """Ask from an address, with headers on every request."""
-        yield Asker(self.app, peer, headers)
+    def __init__(self, builder: Builder, folder: Path, clock: Callable[[], float], **settings: object) -> None:
+        self.builder = builder
+        self.actions = Actions(builder)
+        self.feed = Feed(builder.catalog, poll_seconds=0.05)
+        self.app = create_app(
+            Context(
+                catalog=builder.catalog,
+                machine_id=MACHINE,
+                settings=Settings(data_dir=folder, **settings),
+                feed=self.feed,
+                scan=self.actions.scan,
+                add_root=self.actions.add_root,
+                remove_root=self.actions.remove_root,
+                relocate_root=self.actions.relocate_root,
+                rescan_and_wait=self.actions.rescan_and_wait,
+                progress=self.actions.progress,
+            ),
+            clock=clock,
+        )
+        self._runner: asyncio.Runner | None = None
 
     def token(self, name: str, role: str) -> str:
         """Make a token and return its secret."""
         with self.builder.catalog.write() as unit:
             return create_token(unit, name, role)
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        peer: tuple[str, int] = LOCAL,
+        headers: Mapping[str, str] | None = None,
+        **body: Any,
+    ) -> httpx.Response:
+        """Send one request as if it came from `peer`; errors of the application come back as answers."""
+        assert self._runner is not None
+        return self._runner.run(self._ask(method, path, peer, dict(headers or {}), body))
+
+    def get(self, path: str, **headers: str) -> Any:
+        """Return the JSON that a local GET answers with."""
+        answer = self.ask("GET", path, headers=headers)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def _ask(
+        self, method: str, path: str, peer: tuple[str, int], headers: dict[str, str], body: dict[str, Any]
+    ) -> httpx.Response:
+        transport = httpx.ASGITransport(self.app, client=peer, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8567") as client:
+            return await client.request(method, path, headers=headers, **body)
+
+    @contextmanager
+    def open(self) -> Iterator[Service]:
+        """Run the application for as long as it is asked."""
+        with asyncio.Runner() as runner:
+            self._runner = runner
+            lifespan = self.app.router.lifespan_context(self.app)
+            runner.run(_entered(lifespan))
+            try:
+                yield self
+            finally:
+                runner.run(_left(lifespan))
+                self._runner = None
+
+    @contextmanager
+    def listening(self) -> Iterator[str]:
+        """Serve the application on a free port of this machine and give its URL."""
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            server = Server(self.app, self.feed, log_config=None, access_log=False, lifespan="on")
+            thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+            thread.start()
+            try:
+                while not server.started:
+                    assert thread.is_alive()
+                    thread.join(0.01)
+                yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+            finally:
+                server.should_exit = True
+                thread.join(20)
+            assert not thread.is_alive()
+
+
+async def _entered(lifespan: AbstractAsyncContextManager[object]) -> None:
+    await lifespan.__aenter__()
+
+
+async def _left(lifespan: AbstractAsyncContextManager[object]) -> None:
+    await lifespan.__aexit__(None, None, None)

@@ -107,34 +107,75 @@ SAMPLES: tuple[Sample, ...] = (
     Sample("flux2", bfl(3072, modulation=False, mlp=18432)),
     Sample("flux2", {"single_transformer_blocks.0.attn.to_qkv_mlp_proj": (3072, 27648)}),
     Sample("flux2", {"double_stream_modulation_img.linear": (6144, 36864)}),
-    Sample("qwen_image", {**joint("transformer_blocks.45", 3072), "transformer_blocks.45.img_mod.1": (3072, 18432)}),
+    Sample(
+        "qwen_image",
+        {**joint("transformer_blocks.45", 3072), "transformer_blocks.45.img_mod.1": (3072, 18432)},
+    ),
     Sample("auraflow", joint("joint_transformer_blocks.0", 3072)),
     Sample(
         "hunyuan_video",
         {"double_blocks.0.img_attn_qkv": (3072, 9216), "double_blocks.0.img_mlp.fc1": (3072, 12288)},
     ),
     Sample("hunyuan_video", {"double_blocks.19.img_attn.qkv": (3072, 9216)}),
-    Sample("hunyuan_image", {"double_blocks.0.img_attn.qkv": (3584, 10752), "double_blocks.0.img_mlp.fc1": (3584, 14336)}),
+    Sample(
+        "hunyuan_image",
+        {"double_blocks.0.img_attn.qkv": (3584, 10752), "double_blocks.0.img_mlp.fc1": (3584, 14336)},
+    ),
     Sample("hidream", {"double_stream_blocks.0.block.attn1.to_q": (2560, 2560)}),
-    Sample("mochi", {"transformer_blocks.0.attn1.to_q": (3072, 3072), "transformer_blocks.0.attn1.add_q_proj": (1536, 3072)}),
+    Sample(
+        "mochi",
+        {
+            "transformer_blocks.0.attn1.to_q": (3072, 3072),
+            "transformer_blocks.0.attn1.add_q_proj": (1536, 3072),
+        },
+    ),
     Sample("wan", wan(5120)),
     Sample("wan", wan(1536)),
     Sample("wan", {"blocks.0.attn1.to_q": (5120, 5120), "blocks.0.ffn.net.0.proj": (5120, 13824)}),
-    Sample("anima", {"blocks.0.self_attn.q_proj": (2048, 2048), "llm_adapter.blocks.0.self_attn.q_proj": (1024, 1024)}),
-    Sample("cosmos", {"transformer_blocks.0.attn1.to_q": (2048, 2048), "transformer_blocks.0.norm1.linear_1": (2048, 256)}),
+    Sample(
+        "anima",
+        {"blocks.0.self_attn.q_proj": (2048, 2048), "llm_adapter.blocks.0.self_attn.q_proj": (1024, 1024)},
+    ),
+    Sample(
+        "cosmos",
+        {"transformer_blocks.0.attn1.to_q": (2048, 2048), "transformer_blocks.0.norm1.linear_1": (2048, 256)},
+    ),
     Sample("krea2", {"blocks.0.attn.wq": (6144, 6144), "blocks.0.mlp.up": (6144, 16384)}),
-    Sample("krea2", {"transformer_blocks.0.attn.to_gate": (6144, 6144), "transformer_blocks.0.ff.up": (6144, 16384)}),
+    Sample(
+        "krea2",
+        {"transformer_blocks.0.attn.to_gate": (6144, 6144), "transformer_blocks.0.ff.up": (6144, 16384)},
+    ),
     Sample("z_image", refined(3840, "attention.to_q", "w1")),
     Sample("lumina2", refined(2304, "attn.to_q", "linear_1")),
     Sample("lumina2", refined(2304, "attention.qkv", "w1")),
     Sample("omnigen2", refined(2520, "attn.to_q", "linear_1")),
     Sample("ideogram4", {"layers.0.attention.to_q": (4608, 4608), "layers.0.feed_forward.w1": (4608, 12288)}),
-    Sample("ernie_image", {"layers.0.self_attention.to_q": (3072, 3072), "layers.0.mlp.gate_proj": (3072, 8192)}),
-    Sample("pixart", {"transformer_blocks.0.attn1.to_q": (1152, 1152), "transformer_blocks.0.ff.net.0.proj": (1152, 4608)}),
-    Sample("sana", {"transformer_blocks.0.attn1.to_q": (2240, 2240), "transformer_blocks.0.attn2.to_k": (2240, 2240)}),
-    Sample("ltx", {"transformer_blocks.0.attn1.to_q": (2048, 2048), "transformer_blocks.0.attn2.to_k": (2048, 2048)}),
-    Sample("ltx2", {"transformer_blocks.0.attn1.to_q": (4096, 4096), "transformer_blocks.0.audio_attn1.to_q": (2048, 2048)}),
-    Sample("cogvideox", {"transformer_blocks.0.attn1.to_q": (1920, 1920), "transformer_blocks.0.norm1.linear": (512, 11520)}),
+    Sample(
+        "ernie_image", {"layers.0.self_attention.to_q": (3072, 3072), "layers.0.mlp.gate_proj": (3072, 8192)}
+    ),
+    Sample(
+        "pixart",
+        {"transformer_blocks.0.attn1.to_q": (1152, 1152), "transformer_blocks.0.ff.net.0.proj": (1152, 4608)},
+    ),
+    Sample(
+        "sana",
+        {"transformer_blocks.0.attn1.to_q": (2240, 2240), "transformer_blocks.0.attn2.to_k": (2240, 2240)},
+    ),
+    Sample(
+        "ltx",
+        {"transformer_blocks.0.attn1.to_q": (2048, 2048), "transformer_blocks.0.attn2.to_k": (2048, 2048)},
+    ),
+    Sample(
+        "ltx2",
+        {
+            "transformer_blocks.0.attn1.to_q": (4096, 4096),
+            "transformer_blocks.0.audio_attn1.to_q": (2048, 2048),
+        },
+    ),
+    Sample(
+        "cogvideox",
+        {"transformer_blocks.0.attn1.to_q": (1920, 1920), "transformer_blocks.0.norm1.linear": (512, 11520)},
+    ),
     Sample("kandinsky5", {"visual_transformer_blocks.0.self_attention.to_query": (1792, 1792)}),
     Sample("hunyuan_dit", {"blocks.0.attn1.Wqkv": (1408, 4224), "blocks.0.mlp.fc1": (1408, 6144)}),
 )
@@ -177,15 +218,20 @@ def factors(adapter: str, size: tuple[int, int]) -> dict[str, tuple[int, ...]]:
             "hada_w2_b": (RANK, wide),
             "dora_scale": (1, wide),
         },
-        "lokr": {"lokr_w1": (4, 4), "lokr_w2_a": (out // 4, RANK), "lokr_w2_b": (RANK, wide // 4), "alpha": ()},
+        "lokr": {
+            "lokr_w1": (4, 4),
+            "lokr_w2_a": (out // 4, RANK),
+            "lokr_w2_b": (RANK, wide // 4),
+            "alpha": (),
+        },
         "oft": {"oft_blocks": (16, 4, 4), "alpha": ()},
         "boft": {"oft_diag": (4, 16, 4, 4)},
         "ia3": {"weight": (1, wide), "on_input": ()},
         "glora": {
-            "a1.weight": (RANK, wide),
-            "a2.weight": (wide, RANK),
-            "b1.weight": (RANK, wide),
-            "b2.weight": (out, RANK),
+            "a1.weight": (wide, RANK),
+            "a2.weight": (RANK, wide),
+            "b1.weight": (out, RANK),
+            "b2.weight": (RANK, wide),
         },
         "diff": {"diff": (out, wide), "diff_b": (out,)},
         "norm": {"w_norm": (out,), "b_norm": (out,)},
@@ -228,4 +274,6 @@ def state_dict(
 
 
 def plain(modules: dict[str, tuple[int, int]], *, prefix: str = "") -> Tensors:
-    return {f"{prefix}{module}.weight": TensorInfo("BF16", (out, wide)) for module, (wide, out) in modules.items()}
+    return {
+        f"{prefix}{module}.weight": TensorInfo("BF16", (out, wide)) for module, (wide, out) in modules.items()
+    }

@@ -1,0 +1,285 @@
+from __future__ import annotations
+
+import pytest
+
+from registry.identify import Identification, TensorInfo, identify
+from tests.unit.identify.samples import RANK, bfl, named, plain, sd_unet, state_dict
+
+SD_BLOCK = "down_blocks.1.attentions.0"
+CLIP = "text_model.encoder.layers"
+
+
+def clip(prefix: str, width: int, layers: int = 2) -> dict[str, TensorInfo]:
+    modules = {f"{CLIP}.{number}.self_attn.q_proj": (width, width) for number in range(layers)}
+    return state_dict(modules, prefix=prefix)
+
+
+def infos(shapes: dict[str, tuple[int, ...]], dtype: str = "F16") -> dict[str, TensorInfo]:
+    return {name: TensorInfo(dtype, shape) for name, shape in shapes.items()}
+
+
+def answer(found: Identification) -> tuple[str, str, str]:
+    return found.kind, found.architecture, found.adapter
+
+
+@pytest.mark.parametrize(
+    ("prefix", "width", "architecture"),
+    [("lora_te_", 768, "sd15"), ("lora_te_", 1024, "sd2"), ("text_encoder.", 1024, "sd2")],
+)
+def test_the_width_of_a_lone_text_encoder_decides(prefix: str, width: int, architecture: str) -> None:
+    found = identify(clip(prefix, width), {})
+    assert answer(found) == ("lora", architecture, "lora")
+    assert found.targets == ("te1",)
+
+
+def test_a_lone_first_encoder_is_ambiguous_among_its_users() -> None:
+    found = identify(clip("lora_te1_", 768), {})
+    assert found.architecture == "ambiguous"
+    assert set(found.ambiguous_with) == {"sdxl", "sd3", "flux1"}
+
+
+def test_metadata_decide_among_the_possible() -> None:
+    found = identify(clip("lora_te1_", 768), {"ss_base_model_version": "flux1"})
+    assert found.architecture == "flux1"
+    assert any("ss_base_model_version=flux1 decide" in sentence for sentence in found.evidence)
+
+
+def test_metadata_decide_nothing_that_is_not_possible() -> None:
+    found = identify(clip("lora_te1_", 768), {"ss_base_model_version": "wan2.1"})
+    assert found.architecture == "ambiguous"
+
+
+def test_both_encoders_of_sdxl_are_sdxl() -> None:
+    found = identify({**clip("lora_te1_", 768), **clip("lora_te2_", 1280)}, {})
+    assert (found.architecture, found.targets) == ("sdxl", ("te1", "te2"))
+
+
+def test_a_contradiction_of_the_metadata_is_reported() -> None:
+    found = identify(state_dict(bfl(3072, modulation=True, mlp=12288)), {"ss_base_model_version": "sd_1.5"})
+    assert found.architecture == "flux1"
+    assert "metadata ss_base_model_version say sd_1.5, names and shapes say flux1" in found.evidence
+
+
+def test_chroma_is_told_from_flux_by_the_missing_modulation_whatever_the_metadata_say() -> None:
+    tensors = state_dict(bfl(3072, modulation=False, mlp=12288, blocks=19))
+    found = identify(tensors, {"ss_base_model_version": "flux1", "ss_network_module": "networks.lora_flux"})
+    assert found.architecture == "chroma"
+
+
+def test_middle_block_alone_is_ambiguous_among_the_stable_diffusions() -> None:
+    modules = {"mid_block.attentions.0.transformer_blocks.0.attn1.to_q": (1280, 1280)}
+    found = identify(state_dict(modules), {})
+    assert found.architecture == "ambiguous"
+    assert set(found.ambiguous_with) == {"sd15", "sd2", "sdxl"}
+    assert found.targets == ("unet",)
+
+
+def test_convolutions_make_a_locon_and_one_by_one_projections_do_not() -> None:
+    modules = sd_unet(768, SD_BLOCK)
+    projected = infos(
+        {
+            f"lora_unet_{SD_BLOCK.replace('.', '_')}_proj_in.lora_down.weight": (RANK, 320, 1, 1),
+            f"lora_unet_{SD_BLOCK.replace('.', '_')}_proj_in.lora_up.weight": (320, RANK, 1, 1),
+        },
+    )
+    convolved = infos({"lora_unet_down_blocks_0_resnets_0_conv1.lora_down.weight": (RANK, 320, 3, 3)})
+    assert identify({**state_dict(modules), **projected}, {}).adapter == "lora"
+    assert identify({**state_dict(modules), **convolved}, {}).adapter == "locon"
+
+
+def test_a_magnitude_keeps_other_families_and_is_told() -> None:
+    found = identify(state_dict(sd_unet(768, SD_BLOCK), adapter="loha"), {})
+    assert found.adapter == "loha"
+    assert any("DoRA" in sentence for sentence in found.evidence)
+
+
+def test_a_few_whole_differences_do_not_hide_a_lora() -> None:
+    modules = sd_unet(768, SD_BLOCK)
+    extra = infos({f"lora_unet_x{number}.diff": (320, 320) for number in range(40)})
+    assert identify({**state_dict(modules), **extra}, {}).adapter == "lora"
+
+
+def test_full_is_a_difference_whose_trainer_says_so() -> None:
+    tensors = state_dict(sd_unet(768, SD_BLOCK), adapter="diff")
+    assert identify(tensors, {}).adapter == "diff"
+    assert identify(tensors, {"ss_network_args": '{"algo": "full"}'}).adapter == "full"
+
+
+@pytest.mark.parametrize("module", ["img_in", "x_embedder"])
+def test_a_doubled_image_input_is_a_control_lora(module: str) -> None:
+    blocks = bfl(3072, modulation=True, mlp=12288)
+    found = identify(state_dict({**blocks, module: (128, 3072)}, prefix="transformer.", adapter="peft"), {})
+    assert answer(found) == ("lora", "flux1", "control_lora")
+    found = identify(state_dict({**blocks, module: (64, 3072)}, prefix="transformer.", adapter="peft"), {})
+    assert answer(found) == ("lora", "flux1", "lora")
+
+
+def test_ranks_that_differ_are_all_listed_and_the_most_frequent_wins() -> None:
+    tensors = infos(
+        {
+            "lora_unet_blocks_0_self_attn_q.lora_down.weight": (4, 1536),
+            "lora_unet_blocks_0_self_attn_k.lora_down.weight": (16, 1536),
+            "lora_unet_blocks_1_self_attn_k.lora_down.weight": (16, 1536),
+        },
+    )
+    found = identify(tensors, {})
+    assert (found.rank, found.ranks) == (16, (4, 16))
+
+
+def test_a_whole_kronecker_factor_has_no_rank_and_a_decomposed_one_has() -> None:
+    whole = infos(
+        {
+            "lora_unet_blocks_0_self_attn_q.lokr_w1": (8, 8),
+            "lora_unet_blocks_0_self_attn_q.lokr_w2": (192, 192),
+        },
+    )
+    found = identify(whole, {})
+    assert (found.architecture, found.base_model, found.rank) == ("wan", "wan2.1-1.3b", None)
+    assert identify(state_dict(sd_unet(768, SD_BLOCK), adapter="lokr"), {}).rank == RANK
+
+
+@pytest.mark.parametrize(
+    ("metadata", "alpha"),
+    [
+        ({"ss_network_alpha": "16.0"}, 16.0),
+        ({"ss_network_alpha": "None"}, None),
+        ({"ss_network_alpha": "nan"}, None),
+        ({"ss_network_alpha": "Dynamic"}, None),
+        ({"lora_adapter_metadata": '{"transformer.lora_alpha": 32, "transformer.r": 16}'}, 32.0),
+        ({"lora_adapter_metadata": "[" * 100_000}, None),
+        ({"lora_adapter_metadata": '{"a": ' * 100_000}, None),
+        ({}, None),
+    ],
+)
+def test_alpha_comes_from_metadata_only(metadata: dict[str, str], alpha: float | None) -> None:
+    assert identify(state_dict(sd_unet(768, SD_BLOCK)), metadata).alpha == alpha
+
+
+def test_without_shapes_the_rank_is_that_of_the_metadata() -> None:
+    tensors = state_dict(sd_unet(768, SD_BLOCK), sized=False)
+    found = identify(tensors, {"ss_network_dim": "32"})
+    assert found.rank == 32
+    assert any("metadata say rank 32" in sentence for sentence in found.evidence)
+
+
+@pytest.mark.parametrize(
+    ("dtypes", "precision"),
+    [
+        (("F16", "F16"), "fp16"),
+        (("BF16", "F32"), "mixed"),
+        (("F8_E4M3", None), "fp8_e4m3"),
+        (("X1", "X1"), "x1"),
+    ],
+)
+def test_precision_is_that_of_most_bytes(dtypes: tuple[str | None, str | None], precision: str) -> None:
+    tensors = {
+        "lora_unet_blocks_0_self_attn_q.lora_down.weight": TensorInfo(dtypes[0], (8, 1536)),
+        "lora_unet_blocks_0_self_attn_q.lora_up.weight": TensorInfo(dtypes[1], (1536, 8)),
+    }
+    assert identify(tensors, {}).precision == precision
+
+
+@pytest.mark.parametrize(
+    ("tensors", "expected"),
+    [
+        (infos({"emb_params": (4, 768)}), ("embedding", "sd15", "textual_inversion")),
+        (infos({"emb_params": (4, 1024)}), ("embedding", "sd2", "textual_inversion")),
+        (infos({"clip_l": (4, 768), "clip_g": (4, 1280)}), ("embedding", "sdxl", "textual_inversion")),
+        (infos({"<token>": (768,)}), ("embedding", "sd15", "textual_inversion")),
+        (infos({"string_to_param.*": (2, 768)}), ("embedding", "sd15", "textual_inversion")),
+        (
+            infos({"bundle_emb.a.clip_l": (4, 768), "bundle_emb.a.clip_g": (4, 1280)}),
+            ("embedding", "sdxl", "bundle_emb"),
+        ),
+        (
+            infos({"encoder.conv_in.weight": (128, 3, 3, 3), "quant_conv.weight": (8, 8, 1, 1)}),
+            ("vae", "none", "none"),
+        ),
+        (infos({"control_model.input_hint_block.0.weight": (16, 3, 3, 3)}), ("controlnet", "none", "none")),
+        (infos({"ip_adapter.1.to_k_ip.weight": (320, 768)}), ("controlnet", "none", "none")),
+        (infos({"lora_controlnet": (1,)}), ("controlnet", "none", "control_lora")),
+        (infos({"text_model.embeddings.token_embedding.weight": (49408, 768)}), ("other", "none", "none")),
+        (infos({"vision_model.encoder.layers.0.mlp.fc1.weight": (8, 8)}), ("other", "none", "none")),
+        (infos({"model.layers.0.self_attn.q_proj.weight": (8, 8)}), ("other", "none", "none")),
+        (infos({"e": (6,)}), ("other", "none", "none")),
+        ({}, ("other", "none", "none")),
+    ],
+)
+def test_things_that_are_no_adapter(tensors: dict[str, TensorInfo], expected: tuple[str, str, str]) -> None:
+    assert answer(identify(tensors, {})) == expected
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "base_model.model.model.layers.0.self_attn.q_proj",
+        "base_model.model.roberta.encoder.layer.0.attention.self.query",
+        "base_model.model.vit.encoder.layer.0.attention.attention.query",
+        "transformer.h.0.attn.c_attn",
+        "base_model.model.model.decoder.layers.0.self_attn.v_proj",
+        "language_model.model.layers.0.mlp.gate_proj",
+        "base_model.model.blocks.0.attn.qkv",
+    ],
+)
+def test_adapters_of_other_models_are_other(module: str) -> None:
+    found = identify(state_dict({module: (768, 768)}, prefix="", adapter="peft"), {})
+    assert answer(found) == ("other", "none", "lora")
+
+
+def test_an_adapter_of_nothing_known_is_unknown() -> None:
+    found = identify(state_dict({"flurb.0.zork": (12, 12)}), {"ss_base_model_version": "sdxl_base_v1-0"})
+    assert answer(found) == ("lora", "unknown", "lora")
+    assert any("metadata ss_base_model_version say" in sentence for sentence in found.evidence)
+
+
+def test_flux_names_with_sizes_of_nobody_are_unknown() -> None:
+    found = identify(state_dict(bfl(5120, modulation=True, mlp=20480)), {})
+    assert found.architecture == "unknown"
+
+
+def test_kolors_is_sdxl_that_metadata_or_its_encoder_name() -> None:
+    tensors = state_dict(sd_unet(2048, SD_BLOCK))
+    assert identify(tensors, {}).architecture == "sdxl"
+    assert identify(tensors, {"modelspec.architecture": "kolors/lora"}).architecture == "kolors"
+    glm = state_dict({"encoder.layers.0.self_attention.query_key_value": (4096, 4608)}, prefix="lora_te_")
+    assert identify({**tensors, **glm}, {}).architecture == "kolors"
+
+
+def test_a_checkpoint_with_all_its_parts_is_a_checkpoint() -> None:
+    tensors = {
+        **plain(sd_unet(2048, "input_blocks.4.1"), prefix="model.diffusion_model."),
+        **infos({"first_stage_model.encoder.conv_in.weight": (128, 3, 3, 3)}),
+        **infos({"conditioner.embedders.0.transformer.text_model.embeddings.position_ids": (1, 77)}),
+    }
+    assert answer(identify(tensors, {})) == ("checkpoint", "sdxl", "none")
+
+
+@pytest.mark.parametrize(
+    ("layout", "names"),
+    [
+        ("kohya", ["lora_unet_down_blocks_1_attentions_0_proj_in.lora_down.weight"]),
+        ("kohya_ldm", ["lora_unet_input_blocks_4_1_proj_in.lora_down.weight"]),
+        ("diffusers", ["unet.down_blocks.1.attentions.0.proj_in.lora.down.weight"]),
+        ("diffusers", ["mid_block.attentions.0.transformer_blocks.0.attn1.processor.to_k_lora.down.weight"]),
+        ("peft", ["base_model.model.down_blocks.1.attentions.0.proj_in.lora_A.weight"]),
+        ("bfl", ["diffusion_model.double_blocks.0.img_attn.qkv.lora_A.weight"]),
+        ("bfl", ["double_blocks.0.img_attn.qkv.lora_A.weight"]),
+        ("comfyui", ["diffusion_model.blocks.0.self_attn.q.lora_A.weight"]),
+        ("xlabs", ["double_blocks.0.processor.qkv_lora1.down.weight"]),
+        ("onetrainer", ["lora_transformer_transformer_blocks_0_attn_to_q.lora_down.weight"]),
+        ("lycoris", ["lycoris_transformer_blocks_0_attn_to_q.lokr_w1"]),
+        ("cloneofsimo", ["unet:0:down", "text_encoder:0:down"]),
+    ],
+)
+def test_layouts_are_named(layout: str, names: list[str]) -> None:
+    found = identify(infos(dict.fromkeys(names, (4, 320))), {})
+    assert found.key_layout == layout
+    assert found.kind == "lora"
+
+
+def test_a_trailing_underscore_is_forgiven() -> None:
+    name = named("single_transformer_blocks.1.norm.linear", "lora_unet_")
+    found = identify(
+        infos({f"{name}_.lora_down.weight": (4, 3072), f"{name}_.lora_up.weight": (9216, 4)}), {}
+    )
+    assert found.architecture == "flux1"
