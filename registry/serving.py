@@ -16,12 +16,12 @@ from collections import defaultdict
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import uvicorn
 from filelock import FileLock, Timeout
 
 from registry.api.application import create_app
 from registry.api.context import Context
 from registry.api.feed import Feed
+from registry.api.server import Server
 from registry.app import HASH, SCAN, open_registry
 from registry.catalog import changes
 from registry.catalog.problems import replace_root_problems
@@ -36,7 +36,8 @@ from registry.views import Note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from types import FrameType
+
+    from fastapi import FastAPI
 
     from registry.app import Registry
     from registry.config import Settings
@@ -63,10 +64,7 @@ def serve(settings: Settings, paths: Sequence[str], *, watch: bool, announce: Ca
             background = Background(registry, watch=watch)
             feed = Feed(registry.catalog)
             app = create_app(_context(registry, background, feed))
-            config = uvicorn.Config(
-                app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=5, lifespan="on"
-            )
-            server = _Server(config, feed, lambda: (claim(url), announce(url)))
+            server = _Server(app, feed, lambda: (claim(url), announce(url)))
             background.start()
             try:
                 server.run(sockets=[listener])
@@ -75,22 +73,18 @@ def serve(settings: Settings, paths: Sequence[str], *, watch: bool, announce: Ca
                 background.stop()
 
 
-class _Server(uvicorn.Server):
-    """uvicorn that ends event streams when it is told to stop, and says when it is ready."""
+class _Server(Server):
+    """The web server, which also says when it is ready."""
 
-    def __init__(self, config: uvicorn.Config, feed: Feed, ready: Callable[[], object]) -> None:
-        super().__init__(config)
-        self._feed = feed
+    def __init__(self, app: FastAPI, feed: Feed, ready: Callable[[], object]) -> None:
+        super().__init__(app, feed, log_config=None, access_log=False, lifespan="on")
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start listening."""
         await super().startup(sockets=sockets)
         if self.started:
             self._ready()
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self._feed.close()
-        super().handle_exit(sig, frame)
 
 
 @contextmanager

@@ -93,7 +93,6 @@ def upgrade() -> None:
         sa.UniqueConstraint("digest", name=op.f("uq_header_digest")),
         sqlite_autoincrement=True,
     )
-    op.create_index(op.f("ix_header_derived_version"), "header", ["derived_version"], unique=False)
     op.create_table(
         "job",
         sa.Column(
@@ -193,6 +192,14 @@ def upgrade() -> None:
     op.create_index(op.f("ix_lora_header_id"), "lora", ["header_id"], unique=False)
     op.create_index("ix_lora_mtime_ns_id", "lora", ["mtime_ns", "id"], unique=False)
     op.create_index("ix_lora_name_key_id", "lora", ["name_key", "id"], unique=False)
+    op.create_index(
+        "ix_lora_replaces_id",
+        "lora",
+        ["replaces_id"],
+        unique=False,
+        sqlite_where=sa.text("replaces_id IS NOT NULL"),
+        postgresql_where=sa.text("replaces_id IS NOT NULL"),
+    )
     op.create_index("ix_lora_size_id", "lora", ["size", "id"], unique=False)
     op.create_table(
         "root",
@@ -263,7 +270,12 @@ def upgrade() -> None:
         sa.UniqueConstraint("root_id", "path_raw", name=op.f("uq_file_root_id_path_raw")),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_file_hash_state", "file", ["hash_state", "hash_priority", "size"], unique=False)
+    op.create_index(
+        "ix_file_hash_queue",
+        "file",
+        ["hash_state", "state", "hash_priority", "size", "root_id", "id"],
+        unique=False,
+    )
     op.create_index(op.f("ix_file_header_id"), "file", ["header_id"], unique=False)
     op.create_index("ix_file_inode_size", "file", ["inode", "size"], unique=False)
     op.create_index(op.f("ix_file_lora_id"), "file", ["lora_id"], unique=False)
@@ -297,8 +309,9 @@ def upgrade() -> None:
         sa.Column("value", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
         sa.ForeignKeyConstraint(["file_id"], ["file.id"], name=op.f("fk_digest_file_id_file")),
         sa.PrimaryKeyConstraint("file_id", "kind", name=op.f("pk_digest")),
+        sqlite_with_rowid=False,
     )
-    op.create_index("ix_digest_value_kind", "digest", ["value", "kind"], unique=False)
+    op.create_index("ix_digest_value_kind_file_id", "digest", ["value", "kind", "file_id"], unique=False)
     op.create_table(
         "problem",
         sa.Column(
@@ -327,7 +340,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_problem_root_id"), table_name="problem")
     op.drop_index(op.f("ix_problem_file_id"), table_name="problem")
     op.drop_table("problem")
-    op.drop_index("ix_digest_value_kind", table_name="digest")
+    op.drop_index("ix_digest_value_kind_file_id", table_name="digest")
     op.drop_table("digest")
     op.drop_table("companion")
     op.drop_table("mount")
@@ -337,10 +350,16 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_file_lora_id"), table_name="file")
     op.drop_index("ix_file_inode_size", table_name="file")
     op.drop_index(op.f("ix_file_header_id"), table_name="file")
-    op.drop_index("ix_file_hash_state", table_name="file")
+    op.drop_index("ix_file_hash_queue", table_name="file")
     op.drop_table("file")
     op.drop_table("root")
     op.drop_index("ix_lora_size_id", table_name="lora")
+    op.drop_index(
+        "ix_lora_replaces_id",
+        table_name="lora",
+        sqlite_where=sa.text("replaces_id IS NOT NULL"),
+        postgresql_where=sa.text("replaces_id IS NOT NULL"),
+    )
     op.drop_index("ix_lora_name_key_id", table_name="lora")
     op.drop_index("ix_lora_mtime_ns_id", table_name="lora")
     op.drop_index(op.f("ix_lora_header_id"), table_name="lora")
@@ -354,7 +373,6 @@ def downgrade() -> None:
     op.drop_table("lora_redirect")
     op.drop_index("ix_job_state_kind_key", table_name="job")
     op.drop_table("job")
-    op.drop_index(op.f("ix_header_derived_version"), table_name="header")
     op.drop_table("header")
     op.drop_index("ix_change_at", table_name="change")
     op.drop_table("change")

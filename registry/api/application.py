@@ -26,12 +26,18 @@ from registry.errors import RegistryError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from fastapi.telemetry import TelemetryConfig
+
     from registry.api.context import Context
 
 PREFIX = "/api/v1"
 # Fixed paths come before `/loras/{ref}`, which takes any text.
 _RESOURCES = (hashes, loras, duplicates, problem_rows, roots, scans, status, events)
-_ERRORS: dict[int | str, dict[str, Any]] = {"default": {"model": ProblemBody, "description": "What went wrong"}}
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    "default": {"model": ProblemBody, "description": "What went wrong"}
+}
+# Nothing about requests leaves this machine, whatever the environment says.
+_NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 _SLUGS = {404: "not-found", 405: "method-not-allowed", 413: "too-large"}
 
 
@@ -60,6 +66,7 @@ def create_app(context: Context, *, clock: Callable[[], float] = time.monotonic)
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        telemetry=_NO_TELEMETRY,
         lifespan=lifespan,
         middleware=_middleware(context, Throttle(clock)),
         exception_handlers={
@@ -94,27 +101,27 @@ def _middleware(context: Context, throttle: Throttle) -> list[Middleware]:
     return [cors, door]
 
 
-def _registry_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RegistryError)  # noqa: S101 - registered for this class
+async def _registry_error(request: Request, error: RegistryError) -> Response:
     return respond(problem_of(error), request.url.path)
 
 
-def _invalid(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class
+async def _invalid(request: Request, error: RequestValidationError) -> Response:
     wrong = [f"{'.'.join(map(str, row['loc']))}: {row['msg']}" for row in error.errors()[:10]]
-    problem = Problem(400, "bad-request", "; ".join(wrong), "see /openapi.json", name="RequestValidationError")
+    problem = Problem(
+        400, "bad-request", "; ".join(wrong), "see /openapi.json", name="RequestValidationError"
+    )
     return respond(problem, request.url.path)
 
 
-def _http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class
+async def _http_error(request: Request, error: HTTPException) -> Response:
     slug = _SLUGS.get(error.status_code, "http-error")
     headers = tuple((error.headers or {}).items())
     return respond(Problem(error.status_code, slug, str(error.detail), headers=headers), request.url.path)
 
 
-def _crash(request: Request, error: Exception) -> Response:
+async def _crash(request: Request, _: Exception) -> Response:
     # The server logs the error itself; clients learn nothing of its insides.
-    problem = Problem(500, "internal-error", "something went wrong inside the server", "see its log", name="Exception")
-    del error
+    problem = Problem(
+        500, "internal-error", "something went wrong inside the server", "see its log", name="Exception"
+    )
     return respond(problem, request.url.path)

@@ -51,7 +51,9 @@ def is_loopback_name(host: str) -> bool:
     return address.is_loopback if address else name == "localhost" or name.endswith(".localhost")
 
 
-def find_caller(peer: str | None, headers: Sequence[tuple[bytes, bytes]], trusted: Sequence[Network]) -> Caller:
+def find_caller(
+    peer: str | None, headers: Sequence[tuple[bytes, bytes]], trusted: Sequence[Network]
+) -> Caller:
     """Return who asks: the peer, or the client that a trusted proxy names last.
 
     A request that says it was forwarded is never one of this machine, unless a trusted proxy says that it is.
@@ -73,7 +75,9 @@ def _caller(address: Address | None, otherwise: str | None) -> Caller:
     if address is None:
         return Caller(otherwise or "unknown", loopback=False)
     if address.version == 6:
-        return Caller(str(ipaddress.ip_network((address, _IPV6_SUBSCRIBER), strict=False)), address.is_loopback)
+        return Caller(
+            str(ipaddress.ip_network((address, _IPV6_SUBSCRIBER), strict=False)), address.is_loopback
+        )
     return Caller(str(address), address.is_loopback)
 
 

@@ -39,7 +39,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 _BATCH = 200
-_ERRORS: dict[int | str, dict[str, Any]] = {"default": {"model": A1111Error, "description": "What went wrong"}}
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    "default": {"model": A1111Error, "description": "What went wrong"}
+}
 
 
 def dialect_routes() -> list[Route]:
@@ -101,9 +103,15 @@ def _bind_refresh(route: Route, _: PreparedAnswers) -> Callable[..., Response]:
     return refresh
 
 
-_OPERATIONS: dict[Operation, tuple[Callable[[Route, PreparedAnswers], Callable[..., Response]], str, dict[int | str, Any]]] = {
+_OPERATIONS: dict[
+    Operation, tuple[Callable[[Route, PreparedAnswers], Callable[..., Response]], str, dict[int | str, Any]]
+] = {
     Operation.LIST_LORAS: (_bind_list, "read", {200: {"model": list[A1111Entry]}}),
-    Operation.REFRESH_LORAS: (_bind_refresh, "write", {200: {"content": {MEDIA_TYPE: {"schema": {"type": "null"}}}}}),
+    Operation.REFRESH_LORAS: (
+        _bind_refresh,
+        "write",
+        {200: {"content": {MEDIA_TYPE: {"schema": {"type": "null"}}}}},
+    ),
 }
 
 

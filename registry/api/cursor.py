@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import NamedTuple
 
 import orjson
 
@@ -14,49 +13,40 @@ _LONGEST = 2000
 _INTEGER = range(-(2**63), 2**63)
 
 
-class Cursor(NamedTuple):
-    """The last row of a page: the value it was sorted by and its id."""
-
-    sort: str
-    descending: bool
-    value: str | int
-    id: int
+def after(sort: str, last: tuple[object, int], *, descending: bool = False) -> str:
+    """Return the cursor that goes on after a row, given as (sort value, id)."""
+    return base64.urlsafe_b64encode(orjson.dumps([sort, descending, *last])).decode().rstrip("=")
 
 
-def encode(cursor: Cursor) -> str:
-    """Return the cursor as text that fits a query string."""
-    return base64.urlsafe_b64encode(orjson.dumps(list(cursor))).decode().rstrip("=")
-
-
-def decode(text: str, *, sort: str, descending: bool, text_value: bool) -> Cursor:
-    """Return the cursor in a text; `text_value` says whether that sort compares texts or integers.
+def decode(cursor: str, sort: str, *, text: bool, descending: bool = False) -> tuple[str | int, int]:
+    """Return (sort value, id) of a cursor; `text` says whether that sort compares texts or integers.
 
     Raises BadRequest for anything that is not a cursor of this sort and order.
     """
-    cursor = _parse(text)
-    if cursor is None:
+    row = _parse(cursor)
+    if row is None or isinstance(row[2], str) != text:
         raise BadRequest("that is no cursor of this list", remedy="pass next_cursor on as it is")
-    if (cursor.sort, cursor.descending) != (sort, descending):
+    if row[:2] != (sort, descending):
         raise BadRequest("that cursor belongs to another sort", remedy="start again without a cursor")
-    if isinstance(cursor.value, str) != text_value:
-        raise BadRequest("that is no cursor of this list", remedy="pass next_cursor on as it is")
-    return cursor
+    return row[2:]
 
 
-def _parse(text: str) -> Cursor | None:
-    if len(text) > _LONGEST:
+def _parse(cursor: str) -> tuple[str, bool, str | int, int] | None:
+    if len(cursor) > _LONGEST:
         return None
     try:
-        row = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        row = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (binascii.Error, ValueError):
         return None
-    if not isinstance(row, list) or len(row) != len(Cursor._fields):
+    if not isinstance(row, list) or len(row) != 4:
         return None
     sort, descending, value, last = row
-    fits = isinstance(sort, str) and type(descending) is bool and type(last) is int and last in _INTEGER
-    if isinstance(value, str):
-        # NUL cannot be stored, so no honest cursor has it, and PostgreSQL refuses to compare with it.
-        fits = fits and "\x00" not in value
-    else:
-        fits = fits and type(value) is int and value in _INTEGER
-    return Cursor(sort, descending, value, last) if fits else None
+    if not isinstance(sort, str) or not isinstance(descending, bool) or not _is_integer(last):
+        return None
+    # NUL cannot be stored, so no honest cursor has it, and PostgreSQL refuses to compare with it.
+    fits = "\x00" not in value if isinstance(value, str) else _is_integer(value)
+    return (sort, descending, value, last) if fits else None
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value in _INTEGER

@@ -10,7 +10,7 @@ from registry.api import cursor as cursors
 from registry.api.access import needs
 from registry.api.conditional import view
 from registry.api.context import context_of
-from registry.api.shapes import DuplicatePage
+from registry.api.shapes import DuplicatePage, SameFiles
 from registry.catalog.dedupe import duplicates
 
 router = APIRouter(tags=["duplicates"], dependencies=[needs("read")])
@@ -27,16 +27,16 @@ def list_(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     cursor: Annotated[str | None, Query(max_length=2000)] = None,
 ) -> Response:
-    """List groups of present files: equal bytes, equal weights under other headers, or the same tensors reordered."""
+    """List groups of present files: equal bytes, equal weights under other headers, or tensors reordered."""
     context = context_of(request)
     after = ""
     if cursor is not None:
-        after = str(cursors.decode(cursor, sort=kind, descending=False, text_value=True).value)
+        after = str(cursors.decode(cursor, kind, text=True)[0])
     with context.catalog.read() as conn:
         current = view(request, conn)
         if current.unchanged:
             return current.not_modified()
         groups = duplicates(conn, kind, context.machine_id, limit=limit + 1 + _UNLISTED, after=after)
-    shown = groups[:limit]
-    more = cursors.encode(cursors.Cursor(kind, False, shown[-1].value, 0)) if len(groups) > limit else None
+    shown = [SameFiles(each.kind, each.value, each.files, each.reclaimable) for each in groups[:limit]]
+    more = cursors.after(kind, (shown[-1].value, 0)) if len(groups) > limit else None
     return current.answer(DuplicatePage(shown, more))

@@ -31,7 +31,7 @@ CODINGS: Mapping[str, Callable[[bytes], bytes]] = {"zstd": _zstd, "gzip": _gzip}
 
 
 def negotiate(accepted: str | None, offered: Sequence[str] = tuple(CODINGS)) -> str:
-    """Return the coding to use out of `offered`, or `identity`; no header means that nothing was asked for."""
+    """Return the coding to use out of `offered`, or `identity`; without a header nothing was asked for."""
     if not accepted:
         return IDENTITY
     weights: dict[str, float] = {}

@@ -28,7 +28,11 @@ RETRY_MS = 2000
 _LARGEST_ID = 2**63 - 1
 
 
-@router.get("/events", responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}})
+@router.get(
+    "/events",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+)
 async def events(
     request: Request, since: Annotated[int | None, Query(ge=0, le=_LARGEST_ID)] = None
 ) -> Response:
@@ -47,13 +51,12 @@ async def events(
 
 async def _stream(context: Context, since: int | None) -> AsyncIterator[bytes]:
     feed = context.feed
-    if since is None:
-        since = await run_in_threadpool(_generation, context)
+    point = await run_in_threadpool(_generation, context) if since is None else since
     # An id without data moves the point to resume at and shows the client nothing.
-    yield b"retry: %d\nid: %d\n\n" % (RETRY_MS, since)
+    yield b"retry: %d\nid: %d\n\n" % (RETRY_MS, point)
     while not feed.closed:
         ticket = feed.ticket
-        since, lines, full = await run_in_threadpool(_next_events, context, since)
+        point, lines, full = await run_in_threadpool(_next_events, context, point)
         if lines:
             yield lines
         if not full and not await feed.wait_beyond(ticket, KEEPALIVE_SECONDS):

@@ -58,7 +58,7 @@ class Feed:
         self.notify()
 
     async def wait_beyond(self, ticket: int, seconds: float) -> bool:
-        """Wait until something may have changed since `ticket` was taken; False if `seconds` went by without."""
+        """Wait until something may have changed since `ticket` was taken; False if `seconds` went by."""
         event = asyncio.Event()
         with self._lock:
             if self._ticket != ticket or self._closed:

@@ -37,7 +37,7 @@ class HashQuery(BaseModel):
 
 @router.get("/loras/by-hash/{hash}", responses={200: {"model": HashAnswer}})
 def find_one(request: Request, digest: Annotated[str, Path(alias="hash", max_length=200)]) -> Response:
-    """Find what has a hash, by 8 or more of its first digits; several loras are all listed and named ambiguous."""
+    """Find what has a hash, by 8 or more of its first digits; several loras make it ambiguous."""
     context = context_of(request)
     with context.catalog.read() as conn:
         current = view(request, conn)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import BaseModel, Field
 from starlette.background import BackgroundTask
 
 from registry.api import cursor as cursors
@@ -20,40 +21,38 @@ from registry.views import LoraDetail
 
 router = APIRouter(tags=["loras"], dependencies=[needs("read")])
 
-Text = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")]
+Text = Annotated[str | None, Field(max_length=200, pattern=r"^[^\x00]*$")]
+_FILTERS = ("kind", "architecture", "base_model", "adapter", "trainer", "root")
+
+
+class LoraQuery(BaseModel):
+    """Which loras, in which order, from where on."""
+
+    sort: Literal["name", "size", "date", "added", "id"] = "name"
+    order: Literal["asc", "desc"] = "asc"
+    limit: Annotated[int, Field(ge=1, le=1000)] = 50
+    cursor: Annotated[str | None, Field(max_length=2000, description="next_cursor of the page before")] = None
+    state: Literal["present", "missing", "all"] = "present"
+    kind: Text = None
+    architecture: Text = None
+    base_model: Text = None
+    adapter: Text = None
+    trainer: Text = None
+    root: Annotated[int | None, Field(ge=0, lt=2**63)] = None
+
+    def filters(self) -> dict[str, str]:
+        """Return what loras must be equal in."""
+        return {name: str(value) for name in _FILTERS if (value := getattr(self, name)) is not None}
 
 
 @router.get("/loras", responses={200: {"model": LoraPage}})
-def list_(
-    request: Request,
-    *,
-    sort: Literal["name", "size", "date", "added", "id"] = "name",
-    order: Literal["asc", "desc"] = "asc",
-    limit: Annotated[int, Query(ge=1, le=1000)] = 50,
-    cursor: Annotated[str | None, Query(max_length=2000)] = None,
-    state: Literal["present", "missing", "all"] = "present",
-    kind: Text = None,
-    architecture: Text = None,
-    base_model: Text = None,
-    adapter: Text = None,
-    trainer: Text = None,
-    root: Annotated[int | None, Query(ge=0, lt=2**63)] = None,
-) -> Response:
+def list_(request: Request, query: Annotated[LoraQuery, Query()]) -> Response:
     """List loras page by page; an answer stays valid while the catalog does not change."""
     context = context_of(request)
-    descending = order == "desc"
-    given = {
-        "kind": kind,
-        "architecture": architecture,
-        "base_model": base_model,
-        "adapter": adapter,
-        "trainer": trainer,
-        "root": None if root is None else str(root),
-    }
-    after = None
-    if cursor is not None:
-        last = cursors.decode(cursor, sort=sort, descending=descending, text_value=sort == "name")
-        after = (last.value, last.id)
+    descending = query.order == "desc"
+    after: tuple[object, int] | None = None
+    if query.cursor is not None:
+        after = cursors.decode(query.cursor, query.sort, descending=descending, text=query.sort == "name")
     with context.catalog.read() as conn:
         current = view(request, conn)
         if current.unchanged:
@@ -61,14 +60,14 @@ def list_(
         page = list_loras(
             conn,
             machine_id=context.machine_id,
-            sort=sort,
+            sort=query.sort,
             descending=descending,
             after=after,
-            limit=limit,
-            state=state,
-            filters={name: value for name, value in given.items() if value is not None},
+            limit=query.limit,
+            state=query.state,
+            filters=query.filters(),
         )
-    more = page.next and cursors.encode(cursors.Cursor(sort, descending, *page.next))
+    more = None if page.next is None else cursors.after(query.sort, page.next, descending=descending)
     return current.answer(LoraPage(page.items, more, page.total, current.generation))
 
 

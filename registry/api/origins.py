@@ -1,7 +1,7 @@
 """Which host names a request may use, and which web pages may send one.
 
-A page of a stranger can reach a server of this machine through the browser of its user: by a name that it lets
-point here (DNS rebinding), or by a plain cross-site request. Host, Origin and Sec-Fetch-Site give it away.
+A page of a stranger can reach a server of this machine through the browser of its user: by a name that it
+lets point here (DNS rebinding), or by a plain cross-site request. Host, Origin and Sec-Fetch-Site tell.
 """
 
 from __future__ import annotations

@@ -27,12 +27,11 @@ def list_(
     """List problems in the order in which they were found, all or those of one kind."""
     after = 0
     if cursor is not None:
-        after = cursors.decode(cursor, sort="problem", descending=False, text_value=False).id
+        after = cursors.decode(cursor, "problem", text=False)[1]
     with context_of(request).catalog.read() as conn:
         found = list_problems(conn, after=after, limit=limit + 1, slug=slug)
         counts = count_problems(conn)
     shown = found[:limit]
-    last = shown[-1].id if len(found) > limit else None
-    more = None if last is None else cursors.encode(cursors.Cursor("problem", False, last, last))
+    more = cursors.after("problem", (shown[-1].id, shown[-1].id)) if len(found) > limit else None
     total = sum(counts.values()) if slug is None else counts.get(slug, 0)
     return answer(request, ProblemPage(shown, more, total))

@@ -42,7 +42,7 @@ class Problem:
     name: str = "HTTPException"
 
 
-class Refused(Exception):  # noqa: N818 - it is an answer, not a fault of the program
+class Refused(Exception):
     """A request is answered with a problem before it reaches a route."""
 
     def __init__(self, problem: Problem) -> None:
@@ -54,7 +54,9 @@ def problem_of(error: RegistryError) -> Problem:
     """Return what to tell about one of our errors."""
     candidates = error.candidates if isinstance(error, Ambiguous) else ()
     headers = (("www-authenticate", CHALLENGE),) if isinstance(error, Unauthorized) else ()
-    return Problem(error.status, error.slug, str(error), error.remedy, candidates, headers, type(error).__name__)
+    return Problem(
+        error.status, error.slug, str(error), error.remedy, candidates, headers, type(error).__name__
+    )
 
 
 def respond(problem: Problem, path: str) -> Response:

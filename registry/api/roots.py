@@ -17,6 +17,7 @@ from registry.views import RootView
 
 router = APIRouter(tags=["roots"])
 
+_NULLABLE = "hash_readers"
 RootId = Annotated[int, Path(ge=0, lt=2**63)]
 Location = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00]+$")]
 
@@ -37,9 +38,9 @@ class RootOptions(BaseModel):
     position: Annotated[int, Field(ge=0, lt=2**31)] | None = None
 
     def given(self) -> dict[str, object]:
-        """Return the options that were sent; only `hash_readers` may be set to null, which means the default."""
+        """Return the options that were sent; only `hash_readers` may be null, which means the default."""
         sent = self.model_dump(include=set(RootOptions.model_fields), exclude_unset=True)
-        empty = [name for name, value in sent.items() if value is None and name != "hash_readers"]
+        empty = [name for name, value in sent.items() if value is None and name != _NULLABLE]
         if empty:
             raise BadRequest(f"{empty[0]} cannot be null", remedy="leave it out to keep it")
         return sent
@@ -66,9 +67,7 @@ def list_(request: Request) -> Response:
         return answer(request, RootList(list_roots(conn, context.machine_id)))
 
 
-@router.post(
-    "/roots", status_code=201, dependencies=[needs("admin")], responses={201: {"model": RootView}}
-)
+@router.post("/roots", status_code=201, dependencies=[needs("admin")], responses={201: {"model": RootView}})
 def add(request: Request, root: NewRoot) -> Response:
     """Add a folder; scan it with `POST /scan`."""
     context = context_of(request)

@@ -20,7 +20,9 @@ class ScanQuery(BaseModel):
     """Which roots to scan; without `roots`, all of this machine."""
 
     model_config = ConfigDict(extra="forbid")
-    roots: Annotated[list[Annotated[int, Field(ge=0, lt=2**63)]], Field(min_length=1, max_length=1000)] | None = None
+    roots: (
+        Annotated[list[Annotated[int, Field(ge=0, lt=2**63)]], Field(min_length=1, max_length=1000)] | None
+    ) = None
 
 
 @router.post("/scan", status_code=202, dependencies=[needs("write")], responses={202: {"model": ScanStarted}})

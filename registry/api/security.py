@@ -44,6 +44,7 @@ class Door:
         self._unsafe_open = settings.unsafe_open
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -92,7 +93,9 @@ class Door:
         wait = self._throttle.wait(caller.key)
         if wait > 0:
             again = (("retry-after", str(math.ceil(wait))),)
-            raise Refused(Problem(429, "slow-down", "too many wrong tokens from there", "wait a little", headers=again))
+            raise Refused(
+                Problem(429, "slow-down", "too many wrong tokens from there", "wait a little", headers=again)
+            )
         secret = secret_of(authorization)
         token = await run_in_threadpool(self._find, secret) if secret else None
         if token is None:

@@ -1,4 +1,4 @@
-"""The web server set up for our application: it believes no proxy by itself and can stop with streams open."""
+"""The web server for our application: it believes no proxy by itself and can stop with streams open."""
 
 from __future__ import annotations
 

@@ -5,8 +5,7 @@
 from dataclasses import dataclass
 
 from registry.catalog.changes import Changed
-from registry.catalog.dedupe import DuplicateGroup
-from registry.views import JobView, LoraDetail, LoraView, ProblemView, RootView
+from registry.views import FileView, JobView, LoraView, ProblemView, RootView
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +39,20 @@ class HashAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class SameFiles:
+    """Files that share a hash; `reclaimable` bytes would be free if all but one went."""
+
+    kind: str
+    value: str
+    files: list[FileView]
+    reclaimable: int
+
+
+@dataclass(frozen=True, slots=True)
 class DuplicatePage:
     """Groups of files that share a hash."""
 
-    items: list[DuplicateGroup]
+    items: list[SameFiles]
     next_cursor: str | None
 
 
@@ -116,7 +125,7 @@ class ChangeEvent:
 
 @dataclass(frozen=True, slots=True)
 class ProblemBody:
-    """Problem details (RFC 9457): `remedy` says what to do, `candidates` what an ambiguous reference may mean."""
+    """Problem details (RFC 9457): what to do about it, and what an ambiguous reference may mean."""
 
     type: str
     title: str
@@ -144,6 +153,3 @@ class A1111Error:
     detail: str
     body: str
     errors: str
-
-
-__all__ = ["LoraDetail"]

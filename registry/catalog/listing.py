@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import and_, func, select
 
@@ -13,7 +13,7 @@ from registry.formats.packing import unpack_metadata
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sqlalchemy import Connection, ColumnElement, Select
+    from sqlalchemy import Connection, Select
 
 _TABLES = tables.SQLModel.metadata.tables
 FILE, HEADER, ROOT, MOUNT = (_TABLES[name] for name in ("file", "header", "root", "mount"))
@@ -101,5 +101,5 @@ def full_metadata(conn: Connection, file_ids: Sequence[int]) -> Iterator[tuple[i
         yield file_id, unpack_metadata(packed)
 
 
-def _listed(*columns: ColumnElement[object]) -> Select[tuple[object, ...]]:
+def _listed(*columns: Any) -> Select[Any]:
     return select(*columns).join(ROOT, ROOT.c.id == FILE.c.root_id).where(*_LISTED)

@@ -17,6 +17,7 @@ from sqlalchemy import (
     SmallInteger,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlmodel import Field, SQLModel
 
@@ -111,7 +112,7 @@ class Header(SQLModel, table=True):
     __table_args__ = AUTOINCREMENT
     id: int = Field(sa_column=_id())
     digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False, unique=True))
-    derived_version: int = Field(sa_column=Column(Integer, nullable=False, index=True))
+    derived_version: int = Field(sa_column=Column(Integer, nullable=False))
     length: int = Field(sa_column=Column(BigInteger, nullable=False))
     tensors: int = Field(sa_column=Column(Integer, nullable=False))
     metadata_packed: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
@@ -192,6 +193,13 @@ class Lora(SQLModel, table=True):
         Index("ix_lora_size_id", "size", "id"),
         Index("ix_lora_mtime_ns_id", "mtime_ns", "id"),
         Index("ix_lora_first_seen_id", "first_seen", "id"),
+        # A merge asks for it each time, and hardly any row has one.
+        Index(
+            "ix_lora_replaces_id",
+            "replaces_id",
+            sqlite_where=text("replaces_id IS NOT NULL"),
+            postgresql_where=text("replaces_id IS NOT NULL"),
+        ),
         AUTOINCREMENT,
     )
     id: int = Field(sa_column=_id())
@@ -227,7 +235,8 @@ class File(SQLModel, table=True):
         Index("ix_file_inode_size", "inode", "size"),
         Index("ix_file_quick_key", "quick_key"),
         Index("ix_file_state_a1111_key", "root_id", "state", "a1111_key"),
-        Index("ix_file_hash_state", "hash_state", "hash_priority", "size"),
+        # The hashing queue in its order; counting what is left needs nothing else.
+        Index("ix_file_hash_queue", "hash_state", "state", "hash_priority", "size", "root_id", "id"),
         Index("ix_file_name_key", "name_key"),
         AUTOINCREMENT,
     )
@@ -268,7 +277,10 @@ class Digest(SQLModel, table=True):
     """One computed hash of one file in lower-case hex; a new kind of digest is a new row, not a migration."""
 
     __tablename__ = "digest"
-    __table_args__ = (Index("ix_digest_value_kind", "value", "kind"),)
+    __table_args__ = (
+        Index("ix_digest_value_kind_file_id", "value", "kind", "file_id"),
+        {"sqlite_with_rowid": False},
+    )
     file_id: int = Field(sa_column=_ref("file.id", primary=True))
     kind: str = Field(sa_column=Column(Text, primary_key=True))
     value: str = Field(sa_column=Column(KeyText, nullable=False))

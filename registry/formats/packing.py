@@ -52,7 +52,7 @@ def unpack_json(packed: bytes) -> object:
 
 
 def clean_text(text: str) -> str:
-    """Return text that every database and terminal can hold: NUL shown as U+2400, lone surrogates as U+FFFD."""
+    """Return text that every database can hold: NUL shown as U+2400, lone surrogates as U+FFFD."""
     if "\x00" in text:
         text = text.replace("\x00", "␀")
     try:

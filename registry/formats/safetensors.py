@@ -6,14 +6,10 @@ The format is that of huggingface/safetensors (README and safetensors/src/tensor
 
 from __future__ import annotations
 
-from itertools import chain, repeat
-from math import prod
-from operator import itemgetter, mul, sub
 from typing import TYPE_CHECKING, Final
 
-import orjson
-
 from registry.formats.exact import read_exactly, shown
+from registry.formats.flawless import read_flawless
 from registry.formats.header import (
     CAUSES,
     DTYPE_BITS,
@@ -33,11 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["CAUSES", "DTYPE_BITS", "Header", "Tensor", "Verdict", "header_span", "parse"]
 
 _ACCEPTED: Final = Verdict(accepted=True)
-_METADATA: Final = "__metadata__"
-_DTYPE: Final = itemgetter("dtype")
-_SHAPE: Final = itemgetter("shape")
-_OFFSETS: Final = itemgetter("data_offsets")
-_PLAIN_ZERO: Final = b'"data_offsets":[0,'
 _SUSPICIOUS_SIZE: Final = 8_000_000
 _MAX_VALUES: Final = 2_000_000
 
@@ -128,88 +119,12 @@ def _tensor_problem(name: str, tensor: Tensor, reached: int) -> Problem | None:
 
 
 def _fast(raw: bytes, size: int, data_start: int) -> Header | None:
-    """Read an ordinary, flawless header; `None` means that only the exact reader can tell.
-
-    orjson reads what serde_json reads, but keeps only the last of repeated names, reads `-0` as an integer
-    and nests deeper. An ordinary header nests no deeper than its entries; the other two are ruled out below.
-    All loops run inside C functions, since a header may hold thousands of tensors.
-    """
-    if not _is_modest(raw):
+    """Read an ordinary, flawless header; `None` means that only the exact reader can tell."""
+    found = read_flawless(raw, size - data_start) if _is_modest(raw) else None
+    if found is None:
         return None
-    try:
-        document = orjson.loads(raw)
-        metadata = document.pop(_METADATA, None)
-        entries = list(document.values())
-        dtypes = list(map(_DTYPE, entries))
-        shapes = list(map(_SHAPE, entries))
-        offsets = list(map(_OFFSETS, entries))
-        bits = list(map(DTYPE_BITS.__getitem__, dtypes))
-        counts = list(map(prod, shapes))
-        bounds = list(chain.from_iterable(offsets))
-        kinds = set(map(type, chain(bounds, chain.from_iterable(shapes))))
-    except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError, IndexError):
-        return None
-    is_ordinary = (
-        kinds <= {int}
-        and set(map(type, chain(entries, (document,)))) == {dict}
-        and set(map(type, chain(shapes, offsets))) <= {list}
-        and set(map(len, entries)) <= {3}
-        and set(map(len, offsets)) <= {2}
-        and 0 not in counts
-        and (metadata is None or (type(metadata) is dict and set(map(type, metadata.values())) <= {str}))
-    )
-    if not is_ordinary or _hides_something(raw, document, metadata):
-        return None
-    names = list(document)
-    if bounds != sorted(bounds):
-        order = sorted(range(len(names)), key=offsets.__getitem__)
-        names, dtypes, shapes, bits, counts, offsets = (
-            [column[place] for place in order] for column in (names, dtypes, shapes, bits, counts, offsets)
-        )
-        bounds = list(chain.from_iterable(offsets))
-    starts, ends = bounds[::2], bounds[1::2]
-    needed = list(map(mul, counts, bits))
-    is_flawless = [*starts, size - data_start] == [0, *ends] and needed == list(
-        map(mul, map(sub, ends, starts), repeat(8))
-    )
-    if not is_flawless:
-        return None
-    rows = zip(dtypes, map(tuple, shapes), starts, ends, strict=True)
-    # What `Tensor._make` does, without a Python call for each tensor.
-    tensors = dict(zip(names, map(tuple.__new__, repeat(Tensor), rows), strict=True))
+    tensors, metadata = found
     return Header(size, data_start, _ACCEPTED, tensors, metadata or {})
-
-
-def _hides_something(raw: bytes, tensors: Mapping[str, object], metadata: Mapping[str, str] | None) -> bool:
-    """Tell whether a header that looks ordinary may hold repeated names or the number `-0`.
-
-    Repeated names show in the number of quotation marks: ten for each tensor (its name, three field names,
-    the dtype), four for each metadata entry, two for `__metadata__`, and those inside strings. The last are
-    known unless one is written as an escaped code point.
-    """
-    if b"\\u0022" in raw:
-        return True
-    strings = tensors.keys() if metadata is None else [*tensors, *metadata, *metadata.values()]
-    inside = "".join(strings).count('"')
-    frame = 10 * len(tensors)
-    if metadata is not None:
-        frame += 4 * len(metadata) + 2
-    elif b"__metadata__" in raw or b"\\u" in raw:
-        return True
-    if raw.count(b'"') != frame + inside:
-        return True
-    # No shape of an ordinary header holds a zero, and of its offsets only the first start is one.
-    return bool(tensors) and _PLAIN_ZERO not in raw and _has_negative_zero(raw)
-
-
-def _has_negative_zero(raw: bytes) -> bool:
-    """Tell whether `-0` stands where JSON may have a number; within a string it may, too."""
-    at = raw.find(b"-0")
-    while at >= 0:
-        if raw[at - 1] in b"[, \t\r\n:":
-            return True
-        at = raw.find(b"-0", at + 2)
-    return False
 
 
 def _is_modest(raw: bytes) -> bool:

@@ -188,7 +188,9 @@ def _embedding(
         verdict.settle("ambiguous", users)
     sizes = ", ".join(str(width) for width in sorted(widths)[:4]) or "unknown width"
     verdict.evidence.append(f"{len(tensors)} tensors of token vectors ({sizes}), no modules")
-    return _finish(metadata, survey, verdict, ("embedding", "bundle_emb" if bundled else "textual_inversion"))
+    return _finish(
+        metadata, survey, verdict, ("lora", "bundle_emb") if bundled else ("embedding", "textual_inversion")
+    )
 
 
 def _vector_width(info: TensorInfo) -> int | None:
@@ -218,8 +220,9 @@ def _finish(
     evidence = list(evidence)
     architecture = verdict.architecture
     known = architecture not in NO_ARCHITECTURE
+    layouts = survey.names.layouts
     ranks = survey.ranks if kind in ("lora", "other") and adapter != "none" else None
-    rank = ranks.most_common(1)[0][0] if ranks else None
+    rank = max(ranks, key=lambda size: (ranks[size], size)) if ranks else None
     distinct = tuple(sorted(ranks))[:_MAX_RANKS] if ranks else ()
     if rank is None and kind == "lora" and adapter in ("lora", "locon", "dora") and not survey.bits:
         rank = network_dim(metadata)
@@ -238,7 +241,7 @@ def _finish(
         targets=_targets(survey, (architecture,) if known else verdict.others or tuple(survey.names.scores))
         if kind in ("lora", "checkpoint")
         else (),
-        key_layout=survey.names.layouts.most_common(1)[0][0] if survey.names.layouts else None,
+        key_layout=max(layouts, key=lambda name: (layouts[name], name)) if layouts else None,
         evidence=tuple(sentence[:240] for sentence in [*evidence, *verdict.evidence][:_MAX_EVIDENCE]),
         ambiguous_with=verdict.others,
     )

@@ -75,10 +75,11 @@ def _by_modules(survey: Survey, verdict: Verdict) -> list[str]:
     candidates = sorted(
         (name for name, score in scores.items() if score >= _EQUAL * best), key=_ORDER.__getitem__
     )
-    module, count = survey.names.modules.most_common(1)[0]
+    modules = survey.names.modules
+    module = max(modules, key=lambda name: (modules[name], name))
     verdict.evidence.append(
         f"{best} of {survey.names.denoiser} denoiser tensors have module names of {', '.join(candidates)}, "
-        f"such as {shown(module)} ({count})",
+        f"such as {shown(module)} ({modules[module]})",
     )
     return candidates
 
@@ -251,6 +252,7 @@ def _covers(row: Usual, survey: Survey, candidates: list[str], kind: str, *, siz
         )
         and (row.bare is None or row.bare == survey.names.bare)
         and (row.sized is None or row.sized == sized)
+        and (row.layout is None or row.layout in survey.names.layouts)
         and (row.kind is None or row.kind == kind)
     )
 

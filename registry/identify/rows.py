@@ -89,8 +89,8 @@ class Usual(NamedTuple):
     """Which of several architectures that fit alike is meant, for want of anything that tells them apart.
 
     The row counts only where no candidate is outside `winner` and `over`, one of `stems` occurs (if any is
-    named), and `bare`, `sized` and `kind` hold (if set). A `quiet` row does not list the losers as possible. Only
-    quiet rows count for factors whose known shapes do not tell the width of a layer (OFT).
+    named), and `bare`, `sized`, `layout` and `kind` hold (if set). A `quiet` row does not list the losers as
+    possible. Only quiet rows count for factors whose known shapes do not tell the width of a layer (OFT).
     """
 
     winner: str
@@ -98,6 +98,7 @@ class Usual(NamedTuple):
     stems: tuple[str, ...] = ()
     bare: bool | None = None
     sized: bool | None = None
+    layout: str | None = None
     kind: str | None = None
     quiet: bool = False
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from registry.identify.rows import SizeVariant, Usual
-from registry.identify.rules_joint import ABSENCES, JOINT
+from registry.identify.rules_joint import JOINT, JOINT_ABSENCES
 from registry.identify.rules_single import SINGLE
-from registry.identify.rules_unets import PLACES, UNETS
+from registry.identify.rules_unets import PLACES, UNET_ABSENCES, UNETS
 
 __all__ = ["ABSENCES", "ARCHITECTURES", "CONTROLS", "PLACES", "SIZE_VARIANTS", "TWINS", "USUAL"]
 
 ARCHITECTURES = (*UNETS, *JOINT, *SINGLE)
+ABSENCES = (*JOINT_ABSENCES, *UNET_ABSENCES)
 
 _STREAMS = ("double_blocks", "single_blocks", "single_transformer_blocks")
 
@@ -17,11 +18,14 @@ _STREAMS = ("double_blocks", "single_blocks", "single_transformer_blocks")
 USUAL: tuple[Usual, ...] = (
     Usual("sdxl", ("kolors",), quiet=True),
     Usual("sd15", ("sd2", "sdxl", "kolors"), stems=("input_blocks", "output_blocks"), kind="checkpoint"),
-    Usual("sdxl", ("sd3",), stems=("te2",)),
+    Usual("sdxl", ("sd3",), stems=("te2", "enc2", "clip_g")),
     Usual("flux1", ("chroma", "flux2", "auraflow", "hunyuan_video", "hunyuan_image"), stems=_STREAMS),
     Usual("hunyuan_video", ("hunyuan_image",), stems=_STREAMS),
+    # Distilled Qwen-Image adapters have no prefix; kohya's own FLUX.1 names are double_blocks.
     Usual("qwen_image", ("flux1", "chroma", "hunyuan_video", "flux2"), bare=True, sized=True),
+    Usual("qwen_image", ("flux1", "chroma", "hunyuan_video", "flux2"), layout="kohya", sized=True),
     Usual("qwen_image", ("hunyuan_video",)),
+    Usual("pixart", ("sana",), sized=True),
     Usual("anima", ("cosmos",), quiet=True),
     Usual("z_image", ("ideogram4",)),
 )

@@ -24,6 +24,9 @@ _NORMS = (
 )
 _BFL_ATTENTION = (
     "double_blocks.#.{img_attn,txt_attn}.{qkv,proj}",
+    # OneTrainer splits fused layers and numbers the parts
+    "double_blocks.#.{img_attn,txt_attn}.qkv.{0,1,2}",
+    "single_blocks.#.linear1.{0,1,2,3}",
     "double_blocks.#.{img_attn,txt_attn}.norm.*",
     "double_blocks.#.{img_mlp,txt_mlp}.{0,2}",
     "single_blocks.#.{linear1,linear2}",
@@ -53,7 +56,8 @@ def _hidden(size: int, *more: int) -> tuple[Width, ...]:
     return (
         Width("transformer_blocks.#.attn.{to_q,to_k,to_v,to_out.0,to_out}", "in", sizes),
         Width("transformer_blocks.#.attn.{add_q_proj,add_k_proj,add_v_proj,to_add_out}", "in", sizes),
-        Width("{transformer_blocks,single_transformer_blocks}.#.{norm1,norm}.linear", "in", sizes),
+        Width("transformer_blocks.#.{norm1,norm1_context}.linear", "in", sizes),
+        Width("single_transformer_blocks.#.norm.linear", "in", sizes),
         Width("transformer_blocks.#.{ff,ff_context}.net.0.proj", "in", sizes),
         Width("single_transformer_blocks.#.attn.{to_q,to_k,to_v,to_out.0}", "in", sizes),
         Width("single_transformer_blocks.#.proj_mlp", "in", sizes),
@@ -64,6 +68,7 @@ def _bfl(hidden: int, *, mlp: int, linear1: int, linear2: int) -> tuple[Width, .
     return (
         Width("double_blocks.#.{img_attn,txt_attn}.{qkv,proj}", "in", (hidden,)),
         Width("double_blocks.#.{img_attn,txt_attn}_{q,k,v}", "in", (hidden,)),
+        Width("double_blocks.#.{img_attn,txt_attn}.qkv.{0,1,2}", "in", (hidden,)),
         Width("double_blocks.#.{qkv,proj}", "in", (hidden,)),
         Width("double_blocks.#.{img_mod,txt_mod}.{lin,linear}", "in", (hidden,)),
         Width("double_blocks.#.{img_mlp,txt_mlp}.{0,fc1}", "in", (hidden,)),
@@ -361,7 +366,7 @@ JOINT: tuple[Architecture, ...] = (
     ),
 )
 
-ABSENCES: tuple[Absence, ...] = (
+JOINT_ABSENCES: tuple[Absence, ...] = (
     Absence(
         winner="chroma",
         losers=("flux1", "hunyuan_video", "hunyuan_image"),

@@ -29,7 +29,9 @@ FOREIGN_MODULES: tuple[str, ...] = (
     "transformer.encoder.layers.*",
     "transformer.resblocks.*",
     "gpt_neox.*",
-    "{bert,roberta,deberta,distilbert,electra,albert,vit,deit,dinov2,beit,swin,segformer,whisper}.*",
+    "{bert,roberta,deberta,distilbert,electra,albert,xlm_roberta,camembert,esm,bart,mbart,gpt2,opt}.*",
+    "{vit,deit,dinov2,beit,swin,swinv2,segformer,convnext,resnet,sam,clip,blip,qformer,backbone}.*",
+    "{whisper,wav2vec2,hubert,wavlm,llama,mistral,falcon,bloom,chatglm}.*",
     "{vision_model,vision_tower,visual,visual_projection,image_encoder,multi_modal_projector,mm_projector}.*",
     "{classifier,score,lm_head,head}",
     "blocks.#.attn.{qkv,proj}",
@@ -63,7 +65,6 @@ STRAYS: tuple[Stray, ...] = (
         (
             "{encoder,decoder}.{conv_in,conv_out,mid,mid_block,down,up,down_blocks,up_blocks}.*",
             "{encoder,decoder}.{conv1,middle,head,downsamples,upsamples,norm_out,conv_norm_out}.*",
-            "{encoder,decoder}.{block_1,layers}.*",
             "{quant_conv,post_quant_conv}",
             "first_stage_model.*",
         ),

@@ -315,7 +315,8 @@ SINGLE: tuple[Architecture, ...] = (
         ),
         blocks=((("blocks", 40),),),
         widths=(
-            Width("blocks.#.{attn1,attn2}.{to_q,Wqkv,q_proj}", "in", (1408,)),
+            Width("blocks.#.{attn1,attn2}.to_q", "in", (1408,)),
+            Width("{blocks.#.attn1.Wqkv,blocks.#.attn2.q_proj}", "in", (1408,)),
             Width("blocks.#.attn1.{to_k,to_v}", "in", (1408,)),
         ),
         requires=("blocks.#.{attn1,attn2,skip_linear,default_modulation}.*",),

@@ -7,7 +7,7 @@ Comfy-Org/ComfyUI comfy/model_detection.py.
 
 from __future__ import annotations
 
-from registry.identify.rows import Architecture, Place, Width
+from registry.identify.rows import Absence, Architecture, Place, Width
 
 _DIFFUSERS = "{down_blocks.#.attentions,up_blocks.#.attentions,mid_block.attentions}.#"
 _LDM = "{input_blocks.#.#,output_blocks.#.#,middle_block.#}"
@@ -176,4 +176,16 @@ PLACES: tuple[Place, ...] = (
     Place("{output_blocks.0.1.transformer_blocks,output_blocks.1.1.transformer_blocks}", only=_XL),
     Place("{output_blocks.2.1.transformer_blocks,output_blocks.2.1.proj_in}", only=_XL),
     Place("{output_blocks.6.1,output_blocks.7.1,output_blocks.8.1}", never=_XL),
+)
+
+UNET_ABSENCES: tuple[Absence, ...] = (
+    Absence(
+        winner="svd",
+        losers=("sd15", "sd2", "sdxl"),
+        seen=(f"{_LDM}.time_stack.*",),
+        absent=(),
+        stem="input_blocks",
+        at_least=0,
+        why="temporal layers (time_stack) are those of a video model",
+    ),
 )

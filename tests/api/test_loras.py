@@ -20,7 +20,12 @@ A, B, C = ("a" * 63, "b" * 63, "c" * 63)
 @pytest.fixture
 def root(builder: Builder) -> int:
     root_id = builder.root("/models/lora")
-    for path in ("style/b10.safetensors", "style/b9.safetensors", "Alpha.safetensors", "style/zebra.safetensors"):
+    for path in (
+        "style/b10.safetensors",
+        "style/b9.safetensors",
+        "Alpha.safetensors",
+        "style/zebra.safetensors",
+    ):
         builder.file(root_id, path)
     builder.write()
     return root_id
@@ -39,7 +44,9 @@ def walk(service: Service, query: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("sort", ["name", "size", "date", "added", "id"])
 @pytest.mark.parametrize("order", ["asc", "desc"])
-def test_pages_of_two_join_to_the_whole_list_in_order(service: Service, root: int, sort: str, order: str) -> None:
+def test_pages_of_two_join_to_the_whole_list_in_order(
+    service: Service, root: int, sort: str, order: str
+) -> None:
     paged = walk(service, f"limit=2&sort={sort}&order={order}")
     whole = service.get(f"/api/v1/loras?sort={sort}&order={order}&limit=1000")
     assert paged == whole["items"]
@@ -96,7 +103,9 @@ def test_a_cursor_of_another_sort_is_refused(service: Service, root: int) -> Non
     assert service.ask("GET", f"/api/v1/loras?order=desc&cursor={cursor}").status_code == 400
 
 
-@pytest.mark.parametrize("reference", ["{id}", "id:{id}", "b9", "B9", "style/b9.safetensors", "/models/lora/style/b9.safetensors"])
+@pytest.mark.parametrize(
+    "reference", ["{id}", "id:{id}", "b9", "B9", "style/b9.safetensors", "/models/lora/style/b9.safetensors"]
+)
 def test_one_lora_is_found_by_every_kind_of_reference(service: Service, root: int, reference: str) -> None:
     lora_id = next(item["id"] for item in service.get("/api/v1/loras")["items"] if item["name"] == "b9")
     detail = service.get("/api/v1/loras/" + quote(reference.format(id=lora_id)))
@@ -112,7 +121,9 @@ def test_a_lora_is_found_by_the_beginning_of_a_hash(service: Service, builder: B
     assert service.get("/api/v1/loras/" + A[:8])["lora"]["name"] == "b9"
 
 
-def test_a_name_of_two_loras_is_a_conflict_that_lists_both(service: Service, builder: Builder, root: int) -> None:
+def test_a_name_of_two_loras_is_a_conflict_that_lists_both(
+    service: Service, builder: Builder, root: int
+) -> None:
     builder.file(root, "other/b9.safetensors")
     builder.write()
     answer = service.ask("GET", "/api/v1/loras/b9")
@@ -124,14 +135,19 @@ def test_a_name_of_two_loras_is_a_conflict_that_lists_both(service: Service, bui
     assert answer.json()["remedy"]
 
 
-def test_an_id_that_was_merged_away_shows_what_it_became(service: Service, builder: Builder, root: int) -> None:
+def test_an_id_that_was_merged_away_shows_what_it_became(
+    service: Service, builder: Builder, root: int
+) -> None:
     ids = {item["name"]: item["id"] for item in service.get("/api/v1/loras")["items"]}
     builder.hash("b9", A + "1", B + "1")
     builder.hash("b10", A + "2", B + "1")
     assert service.get(f"/api/v1/loras/{ids['b10']}")["lora"]["id"] == ids["b9"]
 
 
-@pytest.mark.parametrize("reference", ["987654", "nobody", "hash:0123456789", "no/such/path.safetensors", "%2e%2e/%2e%2e/etc/passwd"])
+@pytest.mark.parametrize(
+    "reference",
+    ["987654", "nobody", "hash:0123456789", "no/such/path.safetensors", "%2e%2e/%2e%2e/etc/passwd"],
+)
 def test_an_unknown_reference_is_not_found(service: Service, root: int, reference: str) -> None:
     assert service.ask("GET", f"/api/v1/loras/{reference}").status_code == 404
 
@@ -148,7 +164,9 @@ def test_what_somebody_looks_at_is_hashed_next(service: Service, builder: Builde
     assert task.rel == b"style/zebra.safetensors"
 
 
-def test_metadata_with_lone_surrogates_and_nul_come_back_whole(service: Service, builder: Builder, root: int) -> None:
+def test_metadata_with_lone_surrogates_and_nul_come_back_whole(
+    service: Service, builder: Builder, root: int
+) -> None:
     metadata = {"ss_training_comment": "half \ud800 and \x00 nothing"}
     builder.file(root, "odd.safetensors", metadata)
     builder.write()

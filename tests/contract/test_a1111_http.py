@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-import webuiapi
+import webuiapi  # type: ignore[import-untyped]
 
 from tests.support.catalogs import open_builder
 from tests.support.files import kohya_metadata
@@ -57,7 +57,9 @@ def fetched(url: str, **headers: str) -> tuple[http.client.HTTPResponse, bytes]:
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.netloc, timeout=30)
     try:
-        connection.putrequest("GET", f"{parts.path}?{parts.query}" if parts.query else parts.path, skip_accept_encoding=True)
+        connection.putrequest(
+            "GET", f"{parts.path}?{parts.query}" if parts.query else parts.path, skip_accept_encoding=True
+        )
         for name, value in headers.items():
             connection.putheader(name.replace("_", "-"), value)
         connection.endheaders()
@@ -139,14 +141,21 @@ def test_chromium_reads_the_whole_list(service: Service, many: int, tmp_path: Pa
     if browser is None:
         pytest.skip("there is no Chromium on this machine")
     with service.listening() as url:
-        options = ["--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
+        options = [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            f"--user-data-dir={tmp_path / 'profile'}",
+        ]
         shown = subprocess.run(
             [browser, *options, "--dump-dom", url + LIST], capture_output=True, timeout=120, check=True
         )
     assert shown.stdout.count(b'"alias":') == many
 
 
-def test_a_list_that_is_known_is_not_sent_again_until_something_changes(service: Service, builder: Builder) -> None:
+def test_a_list_that_is_known_is_not_sent_again_until_something_changes(
+    service: Service, builder: Builder
+) -> None:
     root = builder.root("/models/lora")
     builder.file(root, "one.safetensors")
     builder.write()
@@ -202,7 +211,11 @@ def test_what_cannot_be_read_is_listed_without_metadata(service: Service, builde
 
 def test_cover_images_come_only_when_asked_for(service: Service, builder: Builder) -> None:
     root = builder.root("/a")
-    builder.file(root, "one.safetensors", {"ss_steps": "5", "ssmd_cover_images": COVER, "ss_network_args": '{"a": "1"}'})
+    builder.file(
+        root,
+        "one.safetensors",
+        {"ss_steps": "5", "ssmd_cover_images": COVER, "ss_network_args": '{"a": "1"}'},
+    )
     builder.file(root, "two.safetensors", {})
     builder.write()
     without, two = listed(service)
@@ -240,13 +253,14 @@ def test_errors_have_the_shape_that_these_clients_know(service: Service) -> None
         assert list(answer.json()) == ["error", "detail", "body", "errors"]
 
 
-def test_slow_readers_keep_their_list_while_newer_ones_are_made(service: Service, builder: Builder, many: int) -> None:
-    with service.listening() as url:
-        with httpx.stream("GET", url + LIST) as slow:
-            pieces = slow.iter_raw()
-            begun = next(pieces)
-            builder.file(1, "newer.safetensors")
-            builder.write()
-            assert len(httpx.get(url + LIST).json()) == many + 1
-            rest = begun + b"".join(pieces)
+def test_slow_readers_keep_their_list_while_newer_ones_are_made(
+    service: Service, builder: Builder, many: int
+) -> None:
+    with service.listening() as url, httpx.stream("GET", url + LIST) as slow:
+        pieces = slow.iter_raw()
+        begun = next(pieces)
+        builder.file(1, "newer.safetensors")
+        builder.write()
+        assert len(httpx.get(url + LIST).json()) == many + 1
+        rest = begun + b"".join(pieces)
     assert len(json.loads(gzip.decompress(rest))) == many

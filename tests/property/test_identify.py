@@ -65,11 +65,11 @@ def test_any_file_gets_an_answer_of_the_tables(
 def test_the_order_of_tensors_does_not_matter_to_the_judgement(tensors: dict[str, TensorInfo]) -> None:
     turned = dict(reversed(tensors.items()))
     here, there = identify(tensors, {}), identify(turned, {})
-    assert (here.kind, here.architecture, here.adapter, here.ranks, here.targets, here.ambiguous_with) == (
+    assert (here.kind, here.architecture, here.adapter, here.rank, here.targets, here.ambiguous_with) == (
         there.kind,
         there.architecture,
         there.adapter,
-        there.ranks,
+        there.rank,
         there.targets,
         there.ambiguous_with,
     )

@@ -85,9 +85,8 @@ class Builder:
         """Store the hashes of the first file of a lora."""
         with self.catalog.write() as unit:
             lora_id = resolve(unit.conn, reference, MACHINE)
-            row = unit.conn.exec_driver_sql(
-                f"SELECT id, size, mtime_ns FROM file WHERE lora_id = {lora_id} AND hash_state = 'pending' ORDER BY id"
-            ).first()
+            pending = "SELECT id, size, mtime_ns FROM file WHERE hash_state = 'pending' AND lora_id = "
+            row = unit.conn.exec_driver_sql(f"{pending}{lora_id} ORDER BY id").first()
             assert row is not None
             digests = {"sha256": sha256, "data_sha256": data_sha256}
             stat = FileStat(row.size, row.mtime_ns, 1, 1, 1)

@@ -71,7 +71,7 @@ class Actions:
 class Service:
     """An application over a test catalog, asked without any network by `ask`."""
 
-    def __init__(self, builder: Builder, folder: Path, clock: Callable[[], float], **settings: object) -> None:
+    def __init__(self, builder: Builder, folder: Path, clock: Callable[[], float], **settings: Any) -> None:
         self.builder = builder
         self.actions = Actions(builder)
         self.feed = Feed(builder.catalog, poll_seconds=0.05)

@@ -82,6 +82,7 @@ SAMPLES: tuple[Sample, ...] = (
             "down_blocks.1.attentions.0.temporal_transformer_blocks.0.attn2.to_k": (1024, 640),
         },
     ),
+    Sample("svd", {"input_blocks.4.1.time_stack.0.attn1.to_q": (640, 640)}),
     Sample(
         "cascade",
         {"down_blocks.0.2.attention.attn.to_q": (2048, 2048), "down_blocks.0.2.kv_mapper.1": (2048, 2048)},

@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, NamedTuple, cast
+
 import pytest
 
 from registry.identify import Identification, TensorInfo, identify
 from tests.unit.identify.samples import RANK, bfl, named, plain, sd_unet, state_dict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SD_BLOCK = "down_blocks.1.attentions.0"
 CLIP = "text_model.encoder.layers"
@@ -189,7 +194,7 @@ def test_precision_is_that_of_most_bytes(dtypes: tuple[str | None, str | None], 
         (infos({"string_to_param.*": (2, 768)}), ("embedding", "sd15", "textual_inversion")),
         (
             infos({"bundle_emb.a.clip_l": (4, 768), "bundle_emb.a.clip_g": (4, 1280)}),
-            ("embedding", "sdxl", "bundle_emb"),
+            ("lora", "sdxl", "bundle_emb"),
         ),
         (
             infos({"encoder.conv_in.weight": (128, 3, 3, 3), "quant_conv.weight": (8, 8, 1, 1)}),
@@ -201,6 +206,7 @@ def test_precision_is_that_of_most_bytes(dtypes: tuple[str | None, str | None], 
         (infos({"text_model.embeddings.token_embedding.weight": (49408, 768)}), ("other", "none", "none")),
         (infos({"vision_model.encoder.layers.0.mlp.fc1.weight": (8, 8)}), ("other", "none", "none")),
         (infos({"model.layers.0.self_attn.q_proj.weight": (8, 8)}), ("other", "none", "none")),
+        (infos({"encoder.block.0.layer.0.SelfAttention.q.weight": (8, 8)}), ("other", "none", "none")),
         (infos({"e": (6,)}), ("other", "none", "none")),
         ({}, ("other", "none", "none")),
     ],
@@ -283,3 +289,51 @@ def test_a_trailing_underscore_is_forgiven() -> None:
         infos({f"{name}_.lora_down.weight": (4, 3072), f"{name}_.lora_up.weight": (9216, 4)}), {}
     )
     assert found.architecture == "flux1"
+
+
+def test_qwen_image_is_the_usual_owner_of_kohya_names_with_transformer_blocks() -> None:
+    found = identify(state_dict({"transformer_blocks.0.attn.to_q": (3072, 3072)}), {})
+    assert found.architecture == "qwen_image"
+    assert "flux1" in found.ambiguous_with
+
+
+def test_fused_layers_that_a_trainer_split_are_still_known() -> None:
+    modules = {f"double_blocks.0.img_attn.qkv.{number}": (3072, 3072) for number in range(3)}
+    modules["single_blocks.0.modulation.lin"] = (3072, 9216)
+    found = identify(state_dict(modules, prefix="transformer."), {})
+    assert found.architecture == "flux1"
+
+
+def test_weight_factors_of_unknown_shape_say_ambiguous_rather_than_guess() -> None:
+    tensors = state_dict(bfl(6144, modulation=False, mlp=36864), adapter="oft")
+    found = identify(tensors, {})
+    assert found.architecture == "ambiguous"
+    assert "flux2" in found.ambiguous_with
+
+
+class WiderInfo(NamedTuple):
+    """A header entry as another package keeps it: more fields after the two that count."""
+
+    dtype: str | None
+    shape: tuple[int, ...] | None
+    start: int
+    end: int
+
+
+def test_entries_with_more_fields_are_read_by_name() -> None:
+    plain_infos = state_dict(sd_unet(768, SD_BLOCK))
+    wider = {name: WiderInfo(*info, 2 * number, 7) for number, (name, info) in enumerate(plain_infos.items())}
+    assert identify(cast("Mapping[str, TensorInfo]", wider), {}) == identify(plain_infos, {})
+
+
+def test_many_thousands_of_meaningless_tensors_are_no_trouble() -> None:
+    tensors = {f"double_blocks.{n}.x{n}.lora_down.weight": TensorInfo("F16", (4, n)) for n in range(20_000)}
+    found = identify(tensors, {})
+    assert found.architecture in ("unknown", "ambiguous")
+    assert len(found.evidence) <= 12
+
+
+def test_tokens_beside_a_lora_do_not_change_what_it_is() -> None:
+    tokens = infos({"bundle_emb.word.clip_l": (4, 768), "<s1>": (768,)})
+    found = identify({**state_dict(sd_unet(768, SD_BLOCK)), **tokens}, {})
+    assert answer(found) == ("lora", "sd15", "lora")

@@ -16,7 +16,7 @@ from registry.identify.names import (
     VARIANT_PAIRS,
     WORD_VARIANTS,
 )
-from registry.identify.patterns import Index, expand
+from registry.identify.patterns import Index, expand, template, words
 from registry.identify.reading import read_name
 from registry.identify.rules_encoders import SLOT_TARGETS
 from tests.unit.identify.samples import state_dict
@@ -34,19 +34,27 @@ def test_every_architecture_row_is_reachable_by_its_own_modules() -> None:
     for row in rules.ARCHITECTURES:
         patterns = (*row.requires, *row.modules)
         modules = {
-            choice.replace("#", "0").removesuffix(".*"): (8, 8) for p in patterns for choice in expand(p)
+            choice.replace("#", "1").removesuffix(".*"): (8, 8) for p in patterns for choice in expand(p)
         }
         found = identify(state_dict(modules, sized=False), {"ss_base_model_version": row.name})
         assert row.name in (found.architecture, *found.ambiguous_with), (row.name, found)
 
 
-def test_required_patterns_are_within_the_modules_of_their_row() -> None:
+def test_widths_and_requirements_speak_of_modules_that_some_architecture_has() -> None:
+    known = Index((pattern, row.name) for row in rules.ARCHITECTURES for pattern in row.modules)
+    stems = {
+        ".".join(choice.removesuffix(".*").split(".")[:1])
+        for row in rules.ARCHITECTURES
+        for pattern in row.modules
+        for choice in expand(pattern)
+    }
     for row in rules.ARCHITECTURES:
-        known = Index((pattern, True) for pattern in row.modules)
-        for width in row.widths:
-            for choice in expand(width.modules):
-                words = choice.removesuffix(".*").replace(".", "_").split("_")
-                assert known.match(words) or choice.endswith(".*"), (row.name, choice)
+        for pattern in (*row.requires, *(width.modules for width in row.widths)):
+            for choice in expand(pattern):
+                if choice.endswith(".*"):
+                    assert choice.split(".")[0] in stems, (row.name, choice)
+                else:
+                    assert known.match(template(words(choice))), (row.name, choice)
 
 
 def test_every_alias_is_folded_and_names_a_known_architecture() -> None:

@@ -1,0 +1,5 @@
+"""`python -m cli` is `loras`."""
+
+from cli.main import run
+
+run()
