@@ -1,12 +1,12 @@
 """Run the revisions on the connection that the catalog hands over."""
 
 from alembic import context
-from registry.catalog.tables import SQLModel
+from registry.catalog.tables import METADATA
 
 connection = context.config.attributes["connection"]
 context.configure(
     connection=connection,
-    target_metadata=SQLModel.metadata,
+    target_metadata=METADATA,
     render_as_batch=connection.dialect.name == "sqlite",
     compare_type=True,
 )

@@ -7,14 +7,16 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from registry.errors import Cancelled
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
 
 @contextmanager
-def stopping_with(stop: Callable[[], None]) -> Iterator[threading.Event]:
-    """Call `stop`, in a thread of its own, at the first Ctrl-C; yields an event that is set by then."""
+def stopping_with(stop: Callable[[], None]) -> Iterator[None]:
+    """Call `stop`, in a thread of its own, at the first Ctrl-C; what it cancels ends in KeyboardInterrupt."""
     asked = threading.Event()
 
     def ask(number: int, frame: FrameType | None) -> None:
@@ -26,6 +28,10 @@ def stopping_with(stop: Callable[[], None]) -> Iterator[threading.Event]:
 
     before = signal.signal(signal.SIGINT, ask)
     try:
-        yield asked
+        yield
+    except Cancelled:
+        if asked.is_set():
+            raise KeyboardInterrupt from None
+        raise
     finally:
         signal.signal(signal.SIGINT, before)

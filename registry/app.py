@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import logging
 import os
 import sqlite3
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from registry.catalog import changes
-from registry.catalog.engine import Catalog, redacted
+from registry.catalog.engine import Catalog
 from registry.catalog.hashing import retry_failed
 from registry.catalog.migrate import ensure_schema
 from registry.catalog.roots import (
@@ -27,10 +27,13 @@ from registry.catalog.roots import (
     seen_machine,
 )
 from registry.catalog.tags import TagIds
+from registry.catalog.urls import redacted
 from registry.config import parse_hours
 from registry.errors import BadRequest, CatalogError, Conflict, NotFound, UnsupportedLocation
-from registry.hashing.reader import read_quick
-from registry.ingest.hashqueue import HashQueue, Rules
+from registry.hashing.reader import hash_file
+from registry.ingest.derive import DERIVED_VERSION, read_unless_known
+from registry.ingest.hashqueue import HashQueue
+from registry.ingest.hashreaders import Rules
 from registry.ingest.mounts import filesystem_of, require_sqlite_safe
 from registry.ingest.paths import canonical_root
 from registry.ingest.scanning import Engine, ScanCounts, scan_root
@@ -42,7 +45,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from registry.config import Settings
-    from registry.hashing.reader import QuickHead
+    from registry.hashing.reader import HashedFile
+    from registry.ingest.derive import Read
     from registry.views import RootView
 
 log = logging.getLogger(__name__)
@@ -57,16 +61,27 @@ class ScanProgress:
     counts: ScanCounts
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How files are read: headers (a picklable function), whole files, and by which version of the rules."""
+
+    read: Read = read_unless_known
+    hasher: Callable[..., HashedFile] = hash_file
+    derived_version: int = DERIVED_VERSION
+
+
 class Registry:
     """An open catalog with everything that works on it; `close` stops all of it."""
 
     def __init__(
-        self, settings: Settings, catalog: Catalog, machine_id: str, read: Callable[[str], QuickHead] = read_quick
+        self, settings: Settings, catalog: Catalog, machine_id: str, reading: Reading | None = None
     ) -> None:
+        reading = reading or Reading()
         self.settings = settings
         self.catalog = catalog
         self.machine_id = machine_id
-        self.deriver = Deriver(settings.workers, read)
+        self.deriver = Deriver(settings.workers, reading.read)
+        self._derived_version = reading.derived_version
         self.tag_ids = TagIds()
         self.jobs = Jobs(catalog, machine_id)
         self.jobs.register(SCAN, self._scan_job)
@@ -75,7 +90,14 @@ class Registry:
         self.on_changed: Callable[[int, bytes], None] = lambda _root_id, _rel: None
         self.on_scanned: Callable[[int, float], None] = lambda _root_id, _seconds: None
         self._hours = parse_hours(settings.hash_hours) if settings.hash_hours else None
-        self.hashing = HashQueue(catalog, machine_id, self.mounted_roots, self._rules(), self._changed)
+        self.hashing = HashQueue(
+            catalog,
+            machine_id,
+            self.mounted_roots,
+            self._rules(),
+            changed=self._changed,
+            hasher=reading.hasher,
+        )
 
     def close(self) -> None:
         """Stop the jobs of this process, its children and the database connections."""
@@ -101,7 +123,9 @@ class Registry:
         whole = canonical_root(path)
         folder = Path(whole)
         if not folder.exists():
-            raise NotFound(f"there is no folder {whole}", remedy="check the spelling; quote names with blanks")
+            raise NotFound(
+                f"there is no folder {whole}", remedy="check the spelling; quote names with blanks"
+            )
         if not folder.is_dir():
             raise BadRequest(f"{whole} is not a folder", remedy="name the folder that holds the files")
         with self.catalog.write(actor=actor) as unit:
@@ -125,7 +149,9 @@ class Registry:
         """
         whole = canonical_root(path)
         if not Path(whole).is_dir():
-            raise NotFound(f"there is no folder {whole}", remedy="mount the drive first, or check the spelling")
+            raise NotFound(
+                f"there is no folder {whole}", remedy="mount the drive first, or check the spelling"
+            )
         self.root(root_id)
         with self.catalog.write(actor=actor) as unit:
             mount_root(unit, root_id, self.machine_id, whole)
@@ -165,7 +191,15 @@ class Registry:
 
     def engine(self, cancelled: Callable[[], bool], report: Callable[[ScanCounts], None]) -> Engine:
         """Return what a scan works with."""
-        return Engine(self.catalog, self.machine_id, self.deriver, self.tag_ids, report, cancelled)
+        return Engine(
+            self.catalog,
+            self.machine_id,
+            self.deriver,
+            self.tag_ids,
+            report,
+            cancelled,
+            self._derived_version,
+        )
 
     _report_hashing: Callable[[], None] = staticmethod(lambda: None)
 
@@ -214,10 +248,11 @@ class Registry:
                 known[path] = 1 if found.network or found.rotational else self.settings.hash_readers
             return known[path]
 
-        return Rules(self.settings.hash_readers, readers, throttle, self._may_hash)
+        # Everything is to be listed soon: while headers are read, only what somebody waits for is hashed.
+        return Rules(self.settings.hash_readers, readers, throttle, self._may_hash, lambda: bool(self.scans))
 
     def _may_hash(self) -> bool:
-        hour = datetime.datetime.now().astimezone().hour
+        hour = dt.datetime.now().astimezone().hour
         return within_hours(self._hours, hour) and not self.hashing_paused()
 
     def hashing_paused(self) -> bool:
@@ -234,7 +269,7 @@ class Registry:
 
 @contextmanager
 def open_registry(
-    settings: Settings, *, upgrade: bool = False, read: Callable[[str], QuickHead] = read_quick
+    settings: Settings, *, upgrade: bool = False, reading: Reading | None = None
 ) -> Iterator[Registry]:
     """Open the catalog of the settings, set up or upgraded as needed, and close everything at the end.
 
@@ -245,7 +280,7 @@ def open_registry(
     with catalog.write() as unit:
         seen_machine(unit, machine_id, settings.machine)
         changes.prune(unit, settings.change_days)
-    registry = Registry(settings, catalog, machine_id, read)
+    registry = Registry(settings, catalog, machine_id, reading)
     try:
         yield registry
     finally:
@@ -265,7 +300,9 @@ def open_catalog(settings: Settings, *, upgrade: bool = False) -> Catalog:
     try:
         if catalog.sqlite:
             _require_safe(Path(catalog.url.database or settings.data_dir))
-        backup = ensure_schema(catalog, backups=settings.data_dir / "backups", allow_upgrade=upgrade or catalog.sqlite)
+        backup = ensure_schema(
+            catalog, backups=settings.data_dir / "backups", allow_upgrade=upgrade or catalog.sqlite
+        )
     except BaseException:
         catalog.close()
         raise
@@ -276,7 +313,9 @@ def open_catalog(settings: Settings, *, upgrade: bool = False) -> Catalog:
 
 def _require_safe(database: Path) -> None:
     if sqlite3.sqlite_version_info < (3, 31):
-        raise UnsupportedLocation("this Python comes with a SQLite that is too old", remedy="use Python 3.11 or newer")
+        raise UnsupportedLocation(
+            "this Python comes with a SQLite that is too old", remedy="use Python 3.11 or newer"
+        )
     require_sqlite_safe(str(database.parent))
 
 

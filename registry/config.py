@@ -6,6 +6,7 @@ import os
 import socket
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from platformdirs import user_config_path, user_data_path
 from pydantic import Field, ValidationError, field_validator
@@ -35,31 +36,38 @@ class Settings(BaseSettings):
 
     database_url: str | None = Field(
         default=None,
-        description="postgresql+psycopg://user:password@host/name, or sqlite:///path; empty = SQLite in the data folder",
+        repr=False,  # it may hold a password
+        description="postgresql+psycopg://user:password@host/name, or sqlite:///path; empty = in the data folder",
     )
     data_dir: Path = Field(
         default_factory=lambda: user_data_path(APP, appauthor=False),
         description="folder of the SQLite catalog, its backups and locks",
     )
-    machine: str = Field(default_factory=socket.gethostname, description="the name of this machine in the catalog")
+    machine: str = Field(
+        default_factory=socket.gethostname, description="the name of this machine in the catalog"
+    )
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=DEFAULT_PORT, ge=0, le=65535, description="port to listen on")
     unsafe_open: bool = Field(
-        default=False, description="listen beyond this machine without any token (anyone there may read and change)"
+        default=False,
+        description="listen beyond this machine without any token (anyone there may read and change)",
     )
     require_token: bool = Field(default=False, description="ask for a token on this machine too")
     trusted_proxies: tuple[str, ...] = Field(
         default=(), description="addresses of reverse proxies whose X-Forwarded-For is believed"
     )
     allowed_hosts: tuple[str, ...] = Field(
-        default=(), description="host names besides localhost and the listening address that requests may name"
+        default=(),
+        description="host names besides localhost and the listening address that requests may name",
     )
-    cors_origins: tuple[str, ...] = Field(default=(), description="web origins allowed to read from a browser")
+    cors_origins: tuple[str, ...] = Field(
+        default=(), description="web origins allowed to read from a browser"
+    )
     workers: int = Field(
-        default_factory=lambda: max(1, (os.cpu_count() or 2) - 1),
-        ge=1,
+        default_factory=lambda: min(64, max(1, (os.cpu_count() or 2) - 1)),
+        ge=0,
         le=64,
-        description="child processes that read and identify headers",
+        description="child processes that read and identify headers; 0 = none, the scanning thread does it",
     )
     hash_readers: int = Field(
         default_factory=lambda: min(4, os.cpu_count() or 2),
@@ -68,11 +76,18 @@ class Settings(BaseSettings):
         description="files hashed at the same time, all roots together; a root may ask for fewer",
     )
     hash_limit_mb: float = Field(default=0, ge=0, description="hashing speed limit in MB/s, 0 = none")
-    hash_hours: str = Field(default="", description="hours in which hashing may run, for example 22-07; empty = always")
+    hash_hours: str = Field(
+        default="", description="hours in which hashing may run, for example 22-07; empty = always"
+    )
     rescan_minutes: float = Field(
         default=360, ge=0, description="minutes between full rescans while serving, 0 = only on events"
     )
     change_days: int = Field(default=30, ge=1, description="days for which the change log is kept")
+
+    @field_validator("data_dir")
+    @classmethod
+    def _whole(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
 
     @field_validator("hash_hours")
     @classmethod
@@ -96,7 +111,11 @@ class Settings(BaseSettings):
 
     def url(self) -> str:
         """Return the database URL: the given one, else SQLite in the data folder."""
-        return self.database_url or f"sqlite:///{(self.data_dir / 'catalog.sqlite3').as_posix()}"
+        # Quoted, because URLs give `?` and `%` a meaning that folder names do not.
+        return (
+            self.database_url
+            or f"sqlite:///{quote((self.data_dir / 'catalog.sqlite3').as_posix(), safe='/:')}"
+        )
 
 
 def parse_hours(text: str) -> tuple[int, int]:
@@ -110,7 +129,6 @@ def parse_hours(text: str) -> tuple[int, int]:
     return hours
 
 
-
 def load_settings(**given: Any) -> Settings:
     """Build the settings from what the command line gave (`None` = not given) and all other sources.
 
@@ -121,6 +139,8 @@ def load_settings(**given: Any) -> Settings:
     except ValidationError as error:
         wrong = error.errors(include_url=False, include_input=False)
         lines = "; ".join(f"{'.'.join(str(part) for part in row['loc'])}: {row['msg']}" for row in wrong)
-        raise BadRequest(f"the settings cannot be used: {lines}", remedy=f"see {config_file()} and LORAS_*") from None
-    except ValueError as error:
+        raise BadRequest(
+            f"the settings cannot be used: {lines}", remedy=f"see {config_file()} and LORAS_*"
+        ) from None
+    except (OSError, ValueError) as error:
         raise BadRequest(f"the settings cannot be read: {error}", remedy=f"see {config_file()}") from None

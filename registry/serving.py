@@ -174,12 +174,15 @@ class Background:
         self._registry = registry
         self._stopping = threading.Event()
         self._inbox: queue.SimpleQueue[tuple[int, Action | Lost] | None] = queue.SimpleQueue()
+        self._put_off: dict[tuple[int, Action | Lost], float] = {}
+        self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="ingest", daemon=True)
         minutes = registry.settings.rescan_minutes
         rhythm = Rhythm(rescan=minutes * 60 if minutes else None)
         self._watcher = Watcher([], self._tell, self._report, rhythm) if watch else None
         self.watching: dict[int, Report] = {}
-        registry.on_changed = lambda root_id, rel: self._tell(root_id, Ready(rel))
+        # A file that changed while it was hashed is given a moment to come to rest.
+        registry.on_changed = lambda root_id, rel: self._later(root_id, Ready(rel))
 
     def start(self) -> None:
         """Begin to watch, scan and hash."""
@@ -214,6 +217,19 @@ class Background:
     def _tell(self, root_id: int, action: Action | Lost) -> None:
         self._inbox.put((root_id, action))
 
+    def _later(self, root_id: int, action: Action | Lost) -> None:
+        with self._lock:
+            self._put_off.setdefault((root_id, action), time.monotonic() + _RETRY_SECONDS)
+
+    def _tell_what_is_due(self) -> None:
+        now = time.monotonic()
+        with self._lock:
+            due = [key for key, at in self._put_off.items() if at <= now]
+            for key in due:
+                del self._put_off[key]
+        for root_id, action in due:
+            self._tell(root_id, action)
+
     def _report(self, root_id: int, report: Report) -> None:
         self.watching[root_id] = report
         level = logging.INFO if report.state == "watching" else logging.WARNING
@@ -226,18 +242,18 @@ class Background:
         self._start_hashing()
         housekeeping = time.monotonic() + _HOUSEKEEPING_SECONDS
         hashing_retry = 0.0
-        later: list[tuple[float, int]] = []
         while not self._stopping.is_set():
-            for root_id, actions in self._next(0.5 if later else 1.0).items():
+            for root_id, actions in self._next(1.0).items():
                 try:
-                    later += self._carry_out(root_id, actions)
+                    self._carry_out(root_id, actions)
                 except RegistryError as error:
                     log.warning("root %d: %s", root_id, error)
-                    later.append((time.monotonic() + _RETRY_SECONDS, root_id))
+                    self._later(root_id, Rescan(b""))
+                except Exception:  # an edge like that of jobs: the other roots must go on being served
+                    log.exception("root %d: what happened there could not be taken in", root_id)
+                    self._later(root_id, Rescan(b""))
+            self._tell_what_is_due()
             now = time.monotonic()
-            for due, root_id in [entry for entry in later if entry[0] <= now]:
-                later.remove((due, root_id))
-                self._tell(root_id, Rescan(b""))
             if now > hashing_retry:
                 hashing_retry = now + _RETRY_SECONDS
                 self._start_hashing()
@@ -261,11 +277,11 @@ class Background:
                 break
         return found
 
-    def _carry_out(self, root_id: int, actions: list[Action | Lost]) -> list[tuple[float, int]]:
-        """Do what the watcher asks of one root; return when to try a full scan again."""
+    def _carry_out(self, root_id: int, actions: list[Action | Lost]) -> None:
+        """Do what the watcher asks of one root."""
         root = next((root for root in self._registry.mounted_roots() if root.id == root_id), None)
         if root is None:
-            return []
+            return
         whole = any(isinstance(action, Lost) or action == Rescan(b"") for action in actions)
         folders = [b""] if whole else []
         if not whole:
@@ -278,17 +294,14 @@ class Background:
             if counts != ScanCounts():
                 self._registry.hashing.wake()
         if b"" in folders:
-            return self._scan(root_id)
-        return []
+            self._scan(root_id)
 
-    def _scan(self, root_id: int) -> list[tuple[float, int]]:
-        began = time.monotonic()
+    def _scan(self, root_id: int) -> None:
         try:
             self._registry.jobs.start(SCAN, str(root_id))
         except Conflict:
             # It runs already and may have passed what changed: look again when it is done.
-            return [(began + _RETRY_SECONDS, root_id)]
-        return []
+            self._later(root_id, Rescan(b""))
 
     def scanned(self, root_id: int, seconds: float) -> None:
         """Tell the watcher how long a full scan took."""

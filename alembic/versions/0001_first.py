@@ -1,6 +1,7 @@
 """The first schema: machines, roots, files, headers, loras, hashes, problems, changes, tokens, jobs."""
 
 import sqlalchemy as sa
+
 from alembic import op
 
 revision = "0001"
@@ -295,12 +296,12 @@ def upgrade() -> None:
     op.create_table(
         "companion",
         sa.Column("file_id", sa.BigInteger(), nullable=False),
-        sa.Column("name", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
         sa.Column("name_raw", sa.LargeBinary(), nullable=False),
+        sa.Column("name", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("family", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(["file_id"], ["file.id"], name=op.f("fk_companion_file_id_file")),
-        sa.PrimaryKeyConstraint("file_id", "name", name=op.f("pk_companion")),
+        sa.PrimaryKeyConstraint("file_id", "name_raw", name=op.f("pk_companion")),
     )
     op.create_table(
         "digest",

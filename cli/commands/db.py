@@ -82,7 +82,7 @@ def path(context: typer.Context) -> None:
     Examples:
       loras db path
     """
-    from registry.catalog.engine import parse_url
+    from registry.catalog.urls import parse_url
 
     settings = settings_of(context)
     url = parse_url(settings.url())

@@ -52,7 +52,7 @@ def dupes(context: typer.Context) -> None:
         return
     for kind, groups in found.items():
         if groups:
-            say(f"{_TITLES[kind]} ({len(groups)} groups, {size(saved[kind])} to save)")
+            say(f"{_TITLES[kind]} (groups: {len(groups)}, to save: {size(saved[kind])})")
             table(_COLUMNS, _rows(groups))
             say()
     if not any(found.values()):

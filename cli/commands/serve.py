@@ -55,8 +55,8 @@ def serve(
     from registry.serving import serve as serve_until_stopped
 
     log_to_stderr(logging.INFO, times=True)
-    # They tell of each request and each step.
-    for noisy in ("watchdog", "asyncio", "filelock"):
+    # They tell of each of their steps.
+    for noisy in ("alembic", "asyncio", "filelock", "uvicorn", "watchdog"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     json = given(context).json
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class Context:
     """The catalog and what can be asked of it; the last argument of an action is who asks.
 
-    `scan` starts scans of roots (`None` = all) and returns job ids, or raises Conflict; `add_root` takes a path
-    and options and returns the id of the root; `rescan_and_wait` returns when all roots were scanned;
+    `scan` starts scans of roots (`None` = all) and returns job ids, or raises Conflict; `add_root` takes a
+    path and options and returns the id of the root; `rescan_and_wait` returns when all roots were scanned;
     `progress` tells how far scanning and hashing are.
     """
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from registry.catalog.engine import Unit
 
-_TABLES = tables.SQLModel.metadata.tables
+_TABLES = tables.TABLES
 CHANGE, SETTING = _TABLES["change"], _TABLES["setting"]
 _PRUNED = "changes_pruned_to"
 DAY_MS = 86_400_000
@@ -43,11 +43,13 @@ def pruned_to(conn: Connection) -> int:
 
 
 def changes_since(conn: Connection, seq: int, *, limit: int = 1000) -> list[Changed] | None:
-    """Return what changed after `seq`, or `None` if that is too long ago (or in the future): read all anew."""
+    """Return what changed after `seq`; `None` if that is forgotten or never was: read all anew."""
     if seq < pruned_to(conn) or seq > generation(conn):
         return None
     query = (
-        select(CHANGE.c.seq, CHANGE.c.at, CHANGE.c.entity, CHANGE.c.entity_id, CHANGE.c.lora_id, CHANGE.c.kind)
+        select(
+            CHANGE.c.seq, CHANGE.c.at, CHANGE.c.entity, CHANGE.c.entity_id, CHANGE.c.lora_id, CHANGE.c.kind
+        )
         .where(CHANGE.c.seq > seq)
         .order_by(CHANGE.c.seq)
         .limit(limit)

@@ -12,15 +12,17 @@ from registry.catalog.keys import in_chunks
 if TYPE_CHECKING:
     from registry.catalog.engine import Unit
 
-_TABLES = tables.SQLModel.metadata.tables
+_TABLES = tables.TABLES
 FILE, PROBLEM = _TABLES["file"], _TABLES["problem"]
 SLUG = "name-collision"
 _TEXT = "Other files are called {name!r} too: A1111 and its kin list one of them only. Rename all but one."
 
 
 def refresh_collisions(unit: Unit) -> int:
-    """Make the problem rows about shared names exactly those of the present files; return how many there are."""
-    shared = select(FILE.c.name).where(FILE.c.state == "present").group_by(FILE.c.name).having(func.count() > 1)
+    """Make the problem rows about shared names those of the present files; return how many there are."""
+    shared = (
+        select(FILE.c.name).where(FILE.c.state == "present").group_by(FILE.c.name).having(func.count() > 1)
+    )
     query = select(FILE.c.id, FILE.c.name, FILE.c.path, FILE.c.root_id).where(
         FILE.c.state == "present", FILE.c.name.in_(shared)
     )

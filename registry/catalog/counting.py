@@ -12,7 +12,7 @@ from registry.catalog.changes import pruned_to
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-_TABLES = tables.SQLModel.metadata.tables
+_TABLES = tables.TABLES
 CHANGE, FILE, LORA, ROOT = (_TABLES[name] for name in ("change", "file", "lora", "root"))
 
 

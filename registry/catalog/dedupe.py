@@ -10,14 +10,16 @@ from sqlalchemy import func, select
 from registry.catalog import tables
 from registry.catalog.keys import in_chunks
 from registry.catalog.reading import file_views
-from registry.hashing.lookup import is_hash_of_nothing
+from registry.errors import BadRequest
+from registry.formats.packing import clean_text
+from registry.hashing.lookup import NOTHING
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from registry.views import FileView
 
-_TABLES = tables.SQLModel.metadata.tables
+_TABLES = tables.TABLES
 FILE, DIGEST = _TABLES["file"], _TABLES["digest"]
 KINDS = {"same_bytes": "sha256", "same_weights": "data_sha256", "same_tensors": "tensor_hash"}
 
@@ -32,18 +34,26 @@ class DuplicateGroup:
     reclaimable: int
 
 
-def duplicates(conn: Connection, kind: str, machine_id: str, *, limit: int = 100, after: str = "") -> list[DuplicateGroup]:
+def duplicates(
+    conn: Connection, kind: str, machine_id: str, *, limit: int = 100, after: str = ""
+) -> list[DuplicateGroup]:
     """Return groups of present files of one kind of sameness in order of their hash.
 
-    `same_bytes`: equal files. `same_weights`: equal data sections whose headers differ. `same_tensors`: the same
-    named tensors in another order. A group is listed under the strongest kind only. Hashes of nothing group nothing.
+    `same_bytes`: equal files. `same_weights`: equal data sections whose headers differ. `same_tensors`: the
+    same named tensors in another order. A group is listed under the strongest kind only. Hashes of nothing
+    group nothing. Raises BadRequest for another kind.
     """
+    if kind not in KINDS:
+        raise BadRequest(
+            f"there are no duplicates of the kind {kind!r}", remedy=f"kinds are {', '.join(KINDS)}"
+        )
     digest = KINDS[kind]
     weaker = kind != "same_bytes"
     query = (
         select(DIGEST.c.value)
         .join(FILE, FILE.c.id == DIGEST.c.file_id)
-        .where(DIGEST.c.kind == digest, FILE.c.state == "present", DIGEST.c.value > after)
+        .where(DIGEST.c.kind == digest, FILE.c.state == "present", DIGEST.c.value > clean_text(after))
+        .where(DIGEST.c.value.not_in(NOTHING))
         .group_by(DIGEST.c.value)
         .having(func.count() > 1)
         .order_by(DIGEST.c.value)
@@ -54,14 +64,16 @@ def duplicates(conn: Connection, kind: str, machine_id: str, *, limit: int = 100
         query = query.join(other, (other.c.file_id == DIGEST.c.file_id) & (other.c.kind == stronger)).having(
             func.count(other.c.value.distinct()) > 1
         )
-    values = [value for value in conn.execute(query.limit(limit)).scalars() if not is_hash_of_nothing(value)]
+    values = conn.execute(query.limit(limit)).scalars().all()
     groups = []
     for part in in_chunks(values):
         groups += _groups(conn, kind, digest, list(part), machine_id)
     return groups
 
 
-def _groups(conn: Connection, kind: str, digest: str, values: list[str], machine_id: str) -> list[DuplicateGroup]:
+def _groups(
+    conn: Connection, kind: str, digest: str, values: list[str], machine_id: str
+) -> list[DuplicateGroup]:
     query = (
         select(DIGEST.c.value, FILE.c.id, FILE.c.device, FILE.c.inode)
         .join(FILE, FILE.c.id == DIGEST.c.file_id)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, select, update
 
 from registry.catalog import tables
-from registry.catalog.loras import attach, refresh_loras
+from registry.catalog.loras import attach
 from registry.catalog.problems import replace_problems
 from registry.formats.packing import pack_json
 
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from registry.catalog.engine import Unit
     from registry.views import FileStat, Note
 
-_TABLES = tables.SQLModel.metadata.tables
+_TABLES = tables.TABLES
 FILE, DIGEST, ROOT = _TABLES["file"], _TABLES["digest"], _TABLES["root"]
+# Wanted by somebody, the usual, and what is only looked at again when nothing else is left.
+PRIORITIES = (1, 0, -1)
 
 
 class HashTask(NamedTuple):
@@ -31,6 +33,7 @@ class HashTask(NamedTuple):
     rel: bytes
     size: int
     mtime_ns: int
+    priority: int
 
 
 class Backlog(NamedTuple):
@@ -42,28 +45,44 @@ class Backlog(NamedTuple):
 
 
 def next_to_hash(
-    conn: Connection, machine_id: str, *, exclude: Collection[int], full_roots: Collection[int], limit: int
+    conn: Connection,
+    machine_id: str,
+    *,
+    exclude: Collection[int],
+    limit: int,
+    root_id: int | None = None,
+    wanted: bool = False,
 ) -> list[HashTask]:
     """Return the next files this machine should hash: wanted ones first, then small ones first.
 
-    `exclude` are files already being hashed, `full_roots` roots that have all their readers busy.
+    `exclude` are files already being hashed. With `root_id` only files of that root are returned, with
+    `wanted` only those that somebody looks at.
     """
-    query = (
-        select(FILE.c.id, FILE.c.root_id, FILE.c.path_raw, FILE.c.size, FILE.c.mtime_ns)
-        .join(ROOT, ROOT.c.id == FILE.c.root_id)
-        .where(
-            FILE.c.hash_state == "pending",
-            FILE.c.state == "present",
-            ROOT.c.machine_id == machine_id,
-            ROOT.c.removed_at.is_(None),
+    tasks: list[HashTask] = []
+    # The index holds the queue of each priority by size; one query for all would sort the whole queue.
+    for priority in PRIORITIES[:1] if wanted else PRIORITIES:
+        query = (
+            select(
+                FILE.c.id, FILE.c.root_id, FILE.c.path_raw, FILE.c.size, FILE.c.mtime_ns, FILE.c.hash_priority
+            )
+            .join(ROOT, ROOT.c.id == FILE.c.root_id)
+            .where(
+                FILE.c.hash_state == "pending",
+                FILE.c.state == "present",
+                FILE.c.hash_priority == priority,
+                ROOT.c.machine_id == machine_id,
+                ROOT.c.removed_at.is_(None),
+            )
+            .order_by(FILE.c.size, FILE.c.root_id, FILE.c.id)
+            .limit(limit + len(exclude))
         )
-        .order_by(FILE.c.hash_priority.desc(), FILE.c.size, FILE.c.id)
-        .limit(limit + len(exclude))
-    )
-    if full_roots:
-        query = query.where(FILE.c.root_id.not_in(sorted(full_roots)))
-    tasks = [HashTask(*row) for row in conn.execute(query)]
-    return [task for task in tasks if task.file_id not in exclude][:limit]
+        if root_id is not None:
+            query = query.where(FILE.c.root_id == root_id)
+        found = [HashTask(*row) for row in conn.execute(query)]
+        tasks += [task for task in found if task.file_id not in exclude]
+        if len(tasks) >= limit:
+            break
+    return tasks[:limit]
 
 
 def backlog(conn: Connection, machine_id: str | None = None) -> Backlog:
@@ -72,8 +91,10 @@ def backlog(conn: Connection, machine_id: str | None = None) -> Backlog:
         FILE.c.state == "present", FILE.c.hash_state.in_(("pending", "done"))
     )
     if machine_id is not None:
-        query = query.join(ROOT, ROOT.c.id == FILE.c.root_id).where(ROOT.c.machine_id == machine_id)
-    counts = {state: (files, int(size)) for state, files, size in conn.execute(query.group_by(FILE.c.hash_state))}
+        query = query.where(FILE.c.root_id.in_(select(ROOT.c.id).where(ROOT.c.machine_id == machine_id)))
+    counts = {
+        state: (files, int(size)) for state, files, size in conn.execute(query.group_by(FILE.c.hash_state))
+    }
     pending = counts.get("pending", (0, 0))
     return Backlog(*pending, done=counts.get("done", (0, 0))[0])
 
@@ -100,24 +121,31 @@ def record_hashes(
     row = unit.conn.execute(select(FILE).where(FILE.c.id == file_id)).first()
     if row is None or (row.size, row.mtime_ns) != (stat.size, stat.mtime_ns):
         return False
+    attach(unit, file_id, identity)
     unit.conn.execute(
         update(FILE)
         .where(FILE.c.id == file_id)
-        .values(hash_state="done", hash_priority=0, hashed_at=unit.now, verified=1, claims=pack_json(list(claims)))
+        .values(
+            hash_state="done", hash_priority=0, hashed_at=unit.now, verified=1, claims=pack_json(list(claims))
+        )
     )
     unit.conn.execute(delete(DIGEST).where(DIGEST.c.file_id == file_id))
-    rows = [{"file_id": file_id, "kind": kind, "value": value} for kind, value in digests.items()]
-    unit.conn.execute(insert(DIGEST), rows)
+    unit.insert(
+        DIGEST, [{"file_id": file_id, "kind": kind, "value": value} for kind, value in digests.items()]
+    )
     replace_problems(unit, "hash", row.root_id, [(file_id, row.path, problems)])
-    lora_id = attach(unit, file_id, identity)
-    refresh_loras(unit, {lora_id})
     return True
 
 
-def record_hash_failure(unit: Unit, file_id: int, problem: Note) -> None:
-    """Note why a file could not be hashed; the next scan that finds it changed tries again."""
-    row = unit.conn.execute(select(FILE.c.root_id, FILE.c.path, FILE.c.lora_id).where(FILE.c.id == file_id)).first()
-    if row is None:
+def record_hash_failure(
+    unit: Unit, file_id: int, problem: Note, *, size: int | None = None, mtime_ns: int | None = None
+) -> None:
+    """Note why a file could not be hashed; the next scan of its root has it tried again.
+
+    With `size` and `mtime_ns` nothing is noted if the file is another one by now, which waits for its turn.
+    """
+    row = unit.conn.execute(select(FILE).where(FILE.c.id == file_id)).first()
+    if row is None or (size is not None and (row.size, row.mtime_ns) != (size, mtime_ns)):
         return
     unit.conn.execute(update(FILE).where(FILE.c.id == file_id).values(hash_state="failed", hash_priority=0))
     replace_problems(unit, "hash", row.root_id, [(file_id, row.path, [problem])])

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
-from registry.catalog.engine import redacted
 from registry.catalog.migrate import current_revision, head_revision
+from registry.catalog.urls import redacted
 
 if TYPE_CHECKING:
     from registry.catalog.engine import Catalog
@@ -34,7 +34,7 @@ class DatabaseHealth:
 def database_health(catalog: Catalog) -> DatabaseHealth:
     """Look at the database, whatever its revision; raises CatalogError if it cannot be read at all."""
     path: str | None = None
-    with catalog.bare() as conn, conn.begin():
+    with catalog.read() as conn:
         revision = current_revision(conn)
         if catalog.sqlite:
             path = catalog.url.database

@@ -4,24 +4,35 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 
 from registry.catalog import tables
 from registry.errors import Conflict, NotFound
-from registry.formats.packing import pack_json, unpack_json
+from registry.formats.packing import clean_text, pack_json, unpack_json
 from registry.views import JobView
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy import Connection, Row
 
     from registry.catalog.engine import Unit
 
-JOB = tables.SQLModel.metadata.tables["job"]
+JOB = tables.TABLES["job"]
 LIVE = ("queued", "running")
 STALE_MS = 30_000
+_MAX_ERROR = 2000
 
 
-def start_job(unit: Unit, kind: str, key: str, owner: str, *, spec: object = None, alive: Any = None) -> int:
+def start_job(
+    unit: Unit,
+    kind: str,
+    key: str,
+    owner: str,
+    *,
+    spec: object = None,
+    alive: Callable[[str | None], bool] = lambda _owner: True,
+) -> int:
     """Begin a job and return its id; at most one job of a kind and key runs at a time.
 
     A running job whose heartbeat is older than 30 s, or whose owner `alive(owner)` says is gone, is marked
@@ -29,49 +40,51 @@ def start_job(unit: Unit, kind: str, key: str, owner: str, *, spec: object = Non
     """
     where = (JOB.c.kind == kind) & (JOB.c.key == key) & (JOB.c.state == "running")
     for row in unit.conn.execute(select(JOB).where(where)).all():
-        gone = alive is not None and not alive(row.owner)
-        if not gone and row.heartbeat is not None and unit.now - row.heartbeat < STALE_MS:
+        if alive(row.owner) and row.heartbeat is not None and unit.now - row.heartbeat < STALE_MS:
             raise Conflict(
                 f"{kind} {key} is running already (job {row.id}, held by {row.owner})",
                 remedy="wait for it or cancel that job",
             )
         finish_job(unit, row.id, "interrupted", error="its process stopped")
     (job_id,) = unit.allocate("job", 1)
-    unit.conn.execute(
-        insert(JOB).values(
-            id=job_id,
-            kind=kind,
-            key=key,
-            state="running",
-            spec=pack_json(spec),
-            priority=0,
-            attempts=1,
-            cancel=0,
-            done=0,
-            owner=owner,
-            heartbeat=unit.now,
-            created_at=unit.now,
-            started_at=unit.now,
-            actor=unit.actor,
-        )
-    )
+    job = {
+        "id": job_id,
+        "kind": kind,
+        "key": key,
+        "state": "running",
+        "spec": pack_json(spec),
+        "priority": 0,
+        "attempts": 1,
+        "cancel": 0,
+        "done": 0,
+        "owner": owner,
+        "heartbeat": unit.now,
+        "created_at": unit.now,
+        "started_at": unit.now,
+        "actor": unit.actor,
+    }
+    unit.insert(JOB, [job])
     return job_id
 
 
 def beat_job(unit: Unit, job_id: int, done: int, total: int | None) -> bool:
-    """Report progress; return whether somebody asked to cancel."""
-    unit.conn.execute(
-        update(JOB).where(JOB.c.id == job_id).values(heartbeat=unit.now, done=done, total=total)
-    )
+    """Report progress; return whether to stop: somebody asked for it, or took the job over."""
+    where = (JOB.c.id == job_id) & (JOB.c.state == "running")
+    values = {"heartbeat": unit.now, "done": done, "total": total}
+    if not unit.conn.execute(update(JOB).where(where).values(values)).rowcount:
+        return True
     return bool(unit.conn.execute(select(JOB.c.cancel).where(JOB.c.id == job_id)).scalar())
 
 
-def finish_job(unit: Unit, job_id: int, state: str, *, result: object = None, error: str | None = None) -> None:
-    """End a job as `done`, `failed`, `cancelled` or `interrupted`."""
+def finish_job(
+    unit: Unit, job_id: int, state: str, *, result: object = None, error: str | None = None
+) -> None:
+    """End a job that is not ended yet as `done`, `failed`, `cancelled` or `interrupted`."""
+    said = None if error is None else clean_text(error[:_MAX_ERROR])
     unit.conn.execute(
         update(JOB)
-        .where(JOB.c.id == job_id)
-        .values(state=state, finished_at=unit.now, result=pack_json(result), error=error, heartbeat=None)
+        .where(JOB.c.id == job_id, JOB.c.state.in_(LIVE))
+        .values(state=state, finished_at=unit.now, result=pack_json(result), error=said, heartbeat=None)
     )
 
 

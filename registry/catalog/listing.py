@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Select
 
-_TABLES = tables.SQLModel.metadata.tables
+_TABLES = tables.TABLES
 FILE, HEADER, ROOT, MOUNT = (_TABLES[name] for name in ("file", "header", "root", "mount"))
 _LISTED = (FILE.c.state == "present", FILE.c.hidden == 0, ROOT.c.removed_at.is_(None))
 _ORDER = (ROOT.c.position, ROOT.c.id, FILE.c.a1111_key, FILE.c.id)

@@ -1,38 +1,41 @@
 """Finding loras by reference: an id, a hash or its beginning, a path, a name.
 
-A reference of bare digits or `id:N` is an id; `hash:H`, or 8 or more hex digits with a letter among them, is any
-hash by its beginning; everything else is a path or a name.
+A reference of bare digits or `id:N` is an id; `hash:H`, or 8 or more hex digits with a letter among them, is
+any hash by its beginning; everything else is a path or a name.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import select
 
 from registry.catalog import tables
-from registry.catalog.keys import fold
+from registry.catalog.keys import fold, in_chunks
 from registry.catalog.loras import current_id
 from registry.errors import Ambiguous, BadRequest, NotFound
+from registry.formats.packing import clean_text
 from registry.hashing.lookup import is_hash_of_nothing, parse_hash_query
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from sqlalchemy import Connection
 
-_TABLES = tables.SQLModel.metadata.tables
+_TABLES = tables.TABLES
 FILE, LORA, DIGEST, ROOT, MOUNT = (_TABLES[name] for name in ("file", "lora", "digest", "root", "mount"))
 MAX_CANDIDATES = 50
-_DIGITS = re.compile(r"(?:id:)?([0-9]{1,18})")
+_DIGITS = re.compile(r"(?:id:)?([0-9]{1,18})", re.IGNORECASE)
+_ENDINGS = (".safetensors", ".sft", ".pt", ".ckpt", ".bin")
 
 
 class HashHit(NamedTuple):
-    """A lora that has a hash: which kind, its full value, and through which file."""
+    """A lora that has a hash: which kind, its full value, and through which file, if one has it now."""
 
     lora_id: int
-    file_id: int
+    file_id: int | None
     kind: str
     value: str
 
@@ -54,7 +57,22 @@ def by_hash(conn: Connection, text: str, *, limit: int = 1000) -> list[HashHit]:
         .order_by(DIGEST.c.value, FILE.c.lora_id, DIGEST.c.file_id)
         .limit(limit)
     )
-    return [HashHit(*row) for row in conn.execute(query)]
+    hits = [HashHit(*row) for row in conn.execute(query)]
+    found = {hit.lora_id for hit in hits}
+    return (hits + [hit for hit in _by_identity(conn, prefix, limit) if hit.lora_id not in found])[:limit]
+
+
+def _by_identity(conn: Connection, prefix: str, limit: int) -> Iterator[HashHit]:
+    """Find loras by the hash that names them: of weights that were replaced no file tells it any more."""
+    for name, kind in (("data:", "data_sha256"), ("file:", "sha256")):
+        query = (
+            select(LORA.c.id, LORA.c.identity)
+            .where(LORA.c.identity >= name + prefix, LORA.c.identity < name + prefix + "g")
+            .order_by(LORA.c.identity)
+            .limit(limit)
+        )
+        for lora_id, identity in conn.execute(query):
+            yield HashHit(lora_id, None, kind, identity.removeprefix(name))
 
 
 def loras_of(hits: Sequence[HashHit]) -> list[int]:
@@ -73,9 +91,9 @@ def looks_like_hash(reference: str) -> bool:
 def resolve(conn: Connection, reference: str, machine_id: str) -> int:
     """Return the id of the one lora that a reference means.
 
-    Raises NotFound, or Ambiguous with all candidates.
+    Raises NotFound, Ambiguous with all candidates, or BadRequest for `hash:` with something else behind it.
     """
-    text = reference.strip()
+    text = clean_text(reference.strip())
     digits = _DIGITS.fullmatch(text)
     if digits:
         lora_id = current_id(conn, int(digits[1]))
@@ -86,39 +104,61 @@ def resolve(conn: Connection, reference: str, machine_id: str) -> int:
         found = loras_of(by_hash(conn, text[5:] if text.lower().startswith("hash:") else text))
         if found or text.lower().startswith("hash:"):
             return _only(conn, found, reference)
-    return _only(conn, _by_path(conn, text, machine_id) or _by_name(conn, text), reference)
+    return _only(conn, _by_path(conn, reference.strip(), machine_id) or _by_name(conn, text), reference)
 
 
 def _by_path(conn: Connection, text: str, machine_id: str) -> list[int]:
-    relative = text.replace("\\", "/").strip("/")
-    query = select(FILE.c.lora_id).where(FILE.c.path == relative).order_by(FILE.c.id).limit(MAX_CANDIDATES)
-    found = list(dict.fromkeys(conn.execute(query).scalars()))
-    if found:
-        return found
-    mounts = select(MOUNT.c.root_id, MOUNT.c.path).where(MOUNT.c.machine_id == machine_id)
-    for root_id, path in conn.execute(mounts):
-        base = path.replace("\\", "/").rstrip("/") + "/"
-        whole = text.replace("\\", "/")
-        if whole.startswith(base):
-            inside = select(FILE.c.lora_id).where(FILE.c.root_id == root_id, FILE.c.path == whole[len(base) :])
-            found += conn.execute(inside).scalars()
-    return list(dict.fromkeys(found))
+    """Find files by their path below any root, or by their whole path on this machine."""
+    slashed = text.replace("\\", "/")
+    roots = conn.execute(select(ROOT.c.id)).scalars().all()
+    wanted = [(root_id, path.strip("/")) for root_id in roots for path in dict.fromkeys((text, slashed))]
+    mounts = select(MOUNT.c.root_id, MOUNT.c.path_raw).where(MOUNT.c.machine_id == machine_id)
+    for root_id, raw in conn.execute(mounts):
+        base = os.fsdecode(raw).replace(os.sep, "/").rstrip("/") + "/"
+        wanted += [
+            (root_id, path[len(base) :])
+            for path in dict.fromkeys((text, slashed))
+            if os.path.normcase(path).startswith(os.path.normcase(base))
+        ]
+    found: dict[int, None] = {}
+    for part in in_chunks(wanted):
+        raws = {(root_id, _raw(path)) for root_id, path in part}
+        query = select(FILE.c.root_id, FILE.c.path_raw, FILE.c.lora_id, FILE.c.id).where(
+            FILE.c.root_id.in_(sorted({root_id for root_id, _ in raws})),
+            FILE.c.path_raw.in_(sorted({raw for _, raw in raws})),
+        )
+        for row in conn.execute(query.order_by(FILE.c.id).limit(10 * MAX_CANDIDATES)):
+            if (row.root_id, row.path_raw) in raws:
+                found[row.lora_id] = None
+    return list(found)
+
+
+def _raw(path: str) -> bytes:
+    """Return a path as the catalog keeps it; what cannot be one is nowhere."""
+    try:
+        return os.fsencode(path)
+    except UnicodeEncodeError:
+        return path.encode("utf-8", "surrogatepass")
 
 
 def _by_name(conn: Connection, text: str) -> list[int]:
+    """Find files by name, with or without extension; those spelled exactly so go before the others."""
     names = {fold(text)}
-    for ending in (".safetensors", ".sft", ".pt", ".ckpt", ".bin"):
+    for ending in _ENDINGS:
         if text.lower().endswith(ending):
             names.add(fold(text[: -len(ending)]))
     query = (
-        select(FILE.c.lora_id, FILE.c.name)
+        select(FILE.c.lora_id, FILE.c.name, FILE.c.ext)
         .where(FILE.c.name_key.in_(sorted(names)))
         .order_by(FILE.c.id)
-        .limit(MAX_CANDIDATES)
+        .limit(10 * MAX_CANDIDATES)
     )
     rows = conn.execute(query).all()
-    exact = [row.lora_id for row in rows if row.name == text]
-    return list(dict.fromkeys(exact or [row.lora_id for row in rows]))
+    whole = [
+        row.lora_id for row in rows if fold(row.name + row.ext) == fold(text) or fold(row.name) == fold(text)
+    ]
+    exact = [row.lora_id for row in rows if text in {row.name, row.name + row.ext}]
+    return list(dict.fromkeys(exact or whole))
 
 
 def _only(conn: Connection, found: Sequence[int], reference: str) -> int:
@@ -126,7 +166,9 @@ def _only(conn: Connection, found: Sequence[int], reference: str) -> int:
         raise NotFound(f"nothing is called {reference[:200]!r}", remedy="`loras list` shows what there is")
     if len(found) > 1:
         raise Ambiguous(
-            f"{reference[:200]!r} means {len(found)} loras", candidates(conn, found), remedy="use one of the ids"
+            f"{reference[:200]!r} means {len(found)} loras",
+            candidates(conn, found),
+            remedy="use one of the ids",
         )
     return found[0]
 

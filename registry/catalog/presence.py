@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from registry.catalog.engine import Unit
 
-FILE = tables.SQLModel.metadata.tables["file"]
+FILE = tables.TABLES["file"]
 
 
 def set_missing(unit: Unit, file_ids: Sequence[int], *, state: str = "missing") -> int:
@@ -32,11 +32,11 @@ def set_missing(unit: Unit, file_ids: Sequence[int], *, state: str = "missing") 
     return changed
 
 
-def still_at(unit: Unit, found: Sequence[tuple[int, bytes]], before: int) -> list[int]:
-    """Return which of these (file id, relative path) are still there and not changed in state since `before`."""
+def still_at(unit: Unit, found: Sequence[tuple[int, bytes, int]]) -> list[int]:
+    """Return the ids of those (file id, path, time of its state) that nobody has changed meanwhile."""
     kept: list[int] = []
-    paths = dict(found)
-    for part in in_chunks(list(paths)):
-        query = select(FILE.c.id, FILE.c.path_raw).where(FILE.c.id.in_(part), FILE.c.state_since < before)
-        kept += [file_id for file_id, rel in unit.conn.execute(query) if rel == paths[file_id]]
+    expected = {file_id: (rel, since) for file_id, rel, since in found}
+    for part in in_chunks(list(expected)):
+        query = select(FILE.c.id, FILE.c.path_raw, FILE.c.state_since).where(FILE.c.id.in_(part))
+        kept += [row[0] for row in unit.conn.execute(query) if tuple(row[1:]) == expected[row[0]]]
     return kept

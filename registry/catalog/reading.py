@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import posixpath
 from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import and_, exists, func, or_, select
+from sqlalchemy import and_, exists, func, select, tuple_
 
 from registry.catalog import tables
 from registry.catalog.keys import in_chunks
 from registry.catalog.problems import list_problems_of
 from registry.catalog.tags import tag_names, unpack_tags
 from registry.errors import BadRequest, NotFound
-from registry.formats.packing import unpack_json, unpack_metadata
+from registry.formats.packing import clean_text, unpack_json, unpack_metadata
 from registry.views import FileView, LoraDetail, LoraView, Page
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Row
 
-_TABLES = tables.SQLModel.metadata.tables
+_TABLES = tables.TABLES
 LORA, HEADER, FILE, DIGEST, COMPANION, ROOT, MOUNT = (
     _TABLES[name] for name in ("lora", "header", "file", "digest", "companion", "root", "mount")
 )
@@ -77,7 +76,18 @@ TRAINING = (
     "finished_at",
     "comment",
 )
-_IDENTIFIED = ("architecture", "base_model", "adapter", "rank", "alpha", "precision", "key_layout", "trainer", "title", "output_name")
+_IDENTIFIED = (
+    "architecture",
+    "base_model",
+    "adapter",
+    "rank",
+    "alpha",
+    "precision",
+    "key_layout",
+    "trainer",
+    "title",
+    "output_name",
+)
 
 
 def list_loras(
@@ -91,9 +101,9 @@ def list_loras(
     state: str = "present",
     filters: Mapping[str, str] | None = None,
 ) -> Page:
-    """Return one keyset page of loras; `filters` are equalities on kind, architecture, base_model, adapter, ...
+    """Return one keyset page of loras; `filters` are equalities on kind, root and columns of headers.
 
-    Raises BadRequest for a sort, state or filter that does not exist.
+    Raises BadRequest for a sort, state or filter that does not exist, and for an `after` of another sort.
     """
     if sort not in SORTS:
         raise BadRequest(f"there is no sort {sort!r}", remedy=f"sorts are {', '.join(SORTS)}")
@@ -105,19 +115,31 @@ def list_loras(
         keys = keys.join(HEADER, HEADER.c.id == LORA.c.header_id)
         counted = counted.join(HEADER, HEADER.c.id == LORA.c.header_id)
     if after is not None:
-        value, last = after
-        if sort == "id":
-            keys = keys.where(LORA.c.id < last if descending else LORA.c.id > last)
-        else:
-            beyond = column < value if descending else column > value
-            tied = LORA.c.id < last if descending else LORA.c.id > last
-            keys = keys.where(or_(beyond, and_(column == value, tied)))
+        # Compared as a row, so that the database seeks to the place instead of walking there.
+        row, place = tuple_(column, LORA.c.id), tuple_(*_place(sort, after))
+        keys = keys.where(row < place if descending else row > place)
     order = (column.desc(), LORA.c.id.desc()) if descending else (column, LORA.c.id)
     found = conn.execute(keys.order_by(*order).limit(limit + 1)).all()
     shown = found[:limit]
     more = (shown[-1].value, shown[-1].id) if len(found) > limit else None
     items = lora_views(conn, [row.id for row in shown], machine_id)
     return Page(items, more, conn.execute(counted).scalar_one())
+
+
+def _place(sort: str, after: tuple[object, int]) -> tuple[object, int]:
+    """Return where a page begins; anything a database could not compare is refused."""
+    value, last = after
+    if isinstance(value, str) == (sort == "name") and isinstance(value, str | int) and isinstance(last, int):
+        texts = isinstance(value, str)
+        if (texts or abs(int(value)) < 1 << 63) and abs(last) < 1 << 63:
+            return clean_text(str(value)) if texts else value, last
+    raise BadRequest("that is no place in this list", remedy="start again from its beginning")
+
+
+def _root_id(value: str) -> int:
+    if not (value.isascii() and value.isdecimal() and len(value) < 19):
+        raise BadRequest(f"{value[:80]!r} is not the id of a root", remedy="`loras roots list` shows them")
+    return int(value)
 
 
 def _where(state: str, filters: Mapping[str, str]) -> list[Any]:
@@ -130,11 +152,11 @@ def _where(state: str, filters: Mapping[str, str]) -> list[Any]:
         where.append(LORA.c.files_present == 0)
     for name, value in filters.items():
         if name == "kind":
-            where.append(LORA.c.kind == value)
+            where.append(LORA.c.kind == clean_text(value))
         elif name in HEADER_FILTERS:
-            where.append(HEADER_FILTERS[name] == value)
+            where.append(HEADER_FILTERS[name] == clean_text(value))
         elif name == "root":
-            where.append(exists().where(FILE.c.lora_id == LORA.c.id, FILE.c.root_id == int(value)))
+            where.append(exists().where(FILE.c.lora_id == LORA.c.id, FILE.c.root_id == _root_id(value)))
         else:
             raise BadRequest(
                 f"there is no filter {name!r}", remedy=f"filters are kind, root, {', '.join(HEADER_FILTERS)}"
@@ -147,7 +169,11 @@ def lora_views(conn: Connection, lora_ids: Sequence[int], machine_id: str) -> li
     found: dict[int, LoraView] = {}
     for part in in_chunks(lora_ids):
         columns = [HEADER.c[name] for name in (*_IDENTIFIED, *TRAINING)]
-        query = select(LORA, *columns).outerjoin(HEADER, HEADER.c.id == LORA.c.header_id).where(LORA.c.id.in_(part))
+        query = (
+            select(LORA, *columns)
+            .outerjoin(HEADER, HEADER.c.id == LORA.c.header_id)
+            .where(LORA.c.id.in_(part))
+        )
         rows = conn.execute(query).all()
         files = file_views(conn, FILE.c.lora_id, part, machine_id)
         for row in rows:
@@ -156,7 +182,15 @@ def lora_views(conn: Connection, lora_ids: Sequence[int], machine_id: str) -> li
 
 
 def _lora_view(row: Row[Any], files: list[FileView]) -> LoraView:
-    files = sorted(files, key=lambda file: (file.id != row.primary_file_id, file.state != "present", file.first_seen, file.path))
+    files = sorted(
+        files,
+        key=lambda file: (
+            file.id != row.primary_file_id,
+            file.state != "present",
+            file.first_seen,
+            file.path,
+        ),
+    )
     known = {name: getattr(row, name) for name in _IDENTIFIED}
     known["architecture"] = known["architecture"] or "unknown"
     known["adapter"] = known["adapter"] or "unknown"
@@ -184,7 +218,9 @@ def _lora_view(row: Row[Any], files: list[FileView]) -> LoraView:
     )
 
 
-def file_views(conn: Connection, column: Any, values: Sequence[int], machine_id: str) -> dict[int, list[FileView]]:
+def file_views(
+    conn: Connection, column: Any, values: Sequence[int], machine_id: str
+) -> dict[int, list[FileView]]:
     """Return files grouped by `column` (`file.lora_id` or `file.id`), with hashes, claims and companions."""
     query = (
         select(FILE, ROOT.c.label, MOUNT.c.path_raw.label("mount"))
@@ -197,7 +233,9 @@ def file_views(conn: Connection, column: Any, values: Sequence[int], machine_id:
     hashes: dict[int, dict[str, str]] = {}
     companions: dict[int, list[dict[str, str]]] = {}
     for part in in_chunks(ids):
-        for file_id, kind, value in conn.execute(select(DIGEST).where(DIGEST.c.file_id.in_(part)).order_by(DIGEST.c.kind)):
+        for file_id, kind, value in conn.execute(
+            select(DIGEST).where(DIGEST.c.file_id.in_(part)).order_by(DIGEST.c.kind)
+        ):
             hashes.setdefault(file_id, {})[kind] = value
         beside = select(COMPANION).where(COMPANION.c.file_id.in_(part)).order_by(COMPANION.c.name)
         for row in conn.execute(beside):
@@ -236,7 +274,7 @@ def _file_view(row: Row[Any], hashes: dict[str, str], companions: list[dict[str,
 def display_location(mount: bytes, path: str) -> str:
     """Return where a file lies on this machine, fit for showing."""
     base = os.fsdecode(mount).encode("utf-8", "replace").decode()
-    return os.path.join(base, *path.split("/")) if os.sep != "/" else posixpath.join(base, path)
+    return base.rstrip(os.sep) + os.sep + path.replace("/", os.sep)
 
 
 def with_short_forms(hashes: Mapping[str, str]) -> dict[str, str]:
@@ -256,7 +294,13 @@ def lora_detail(conn: Connection, lora_id: int, machine_id: str) -> LoraDetail:
         raise NotFound(f"there is no lora {lora_id}")
     view = views[0]
     query = (
-        select(HEADER.c.identification, HEADER.c.triggers, HEADER.c.tags, HEADER.c.metadata_packed, HEADER.c.notes)
+        select(
+            HEADER.c.identification,
+            HEADER.c.triggers,
+            HEADER.c.tags,
+            HEADER.c.metadata_packed,
+            HEADER.c.notes,
+        )
         .join(LORA, LORA.c.header_id == HEADER.c.id)
         .where(LORA.c.id == lora_id)
     )

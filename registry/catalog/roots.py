@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, delete, func, insert, select, update
+from sqlalchemy import and_, delete, func, insert, select, true, update
 
 from registry.catalog import tables
 from registry.catalog.presence import set_missing
@@ -14,12 +15,14 @@ from registry.formats.packing import clean_text
 from registry.views import RootView
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Row
+    from sqlalchemy import Connection, Row, Select
 
     from registry.catalog.engine import Unit
 
-_TABLES = tables.SQLModel.metadata.tables
-MACHINE, ROOT, MOUNT, FILE, PROBLEM = (_TABLES[name] for name in ("machine", "root", "mount", "file", "problem"))
+_TABLES = tables.TABLES
+MACHINE, ROOT, MOUNT, FILE, PROBLEM = (
+    _TABLES[name] for name in ("machine", "root", "mount", "file", "problem")
+)
 FLAGS = ("writable", "private", "follow_out", "pickles", "ignore_inode")
 OPTIONS = (*FLAGS, "label", "poll", "header_readers", "hash_readers", "position")
 POLLS = ("auto", "always", "never")
@@ -56,20 +59,7 @@ def _view(row: Row[Any]) -> RootView:
 
 def list_roots(conn: Connection, machine_id: str, *, scanned_here: bool = False) -> list[RootView]:
     """Return the roots in listing order, with this machine's path of each; `files` counts present ones."""
-    files = (
-        select(FILE.c.root_id, func.count().label("files"))
-        .where(FILE.c.state == "present")
-        .group_by(FILE.c.root_id)
-        .subquery()
-    )
-    query = (
-        select(ROOT, MACHINE.c.name.label("machine"), MOUNT.c.path_raw, files.c.files)
-        .join(MACHINE, MACHINE.c.id == ROOT.c.machine_id)
-        .outerjoin(MOUNT, and_(MOUNT.c.root_id == ROOT.c.id, MOUNT.c.machine_id == machine_id))
-        .outerjoin(files, files.c.root_id == ROOT.c.id)
-        .where(ROOT.c.removed_at.is_(None))
-        .order_by(ROOT.c.position, ROOT.c.id)
-    )
+    query = _query(machine_id)
     if scanned_here:
         query = query.where(ROOT.c.machine_id == machine_id)
     return [_view(row) for row in conn.execute(query)]
@@ -77,10 +67,27 @@ def list_roots(conn: Connection, machine_id: str, *, scanned_here: bool = False)
 
 def get_root(conn: Connection, root_id: int, machine_id: str) -> RootView:
     """Return one root; NotFound if it is not there or was removed."""
-    for root in list_roots(conn, machine_id):
-        if root.id == root_id:
-            return root
-    raise NotFound(f"there is no root {root_id}", remedy="`loras roots list` shows them")
+    row = conn.execute(_query(machine_id, root_id)).first()
+    if row is None:
+        raise NotFound(f"there is no root {root_id}", remedy="`loras roots list` shows them")
+    return _view(row)
+
+
+def _query(machine_id: str, root_id: int | None = None) -> Select[Any]:
+    files = (
+        select(FILE.c.root_id, func.count().label("files"))
+        .where(FILE.c.state == "present", true() if root_id is None else FILE.c.root_id == root_id)
+        .group_by(FILE.c.root_id)
+        .subquery()
+    )
+    return (
+        select(ROOT, MACHINE.c.name.label("machine"), MOUNT.c.path_raw, files.c.files)
+        .join(MACHINE, MACHINE.c.id == ROOT.c.machine_id)
+        .outerjoin(MOUNT, and_(MOUNT.c.root_id == ROOT.c.id, MOUNT.c.machine_id == machine_id))
+        .outerjoin(files, files.c.root_id == ROOT.c.id)
+        .where(ROOT.c.removed_at.is_(None), true() if root_id is None else ROOT.c.id == root_id)
+        .order_by(ROOT.c.position, ROOT.c.id)
+    )
 
 
 def add_root(unit: Unit, machine_id: str, path: str, **options: object) -> tuple[int, bool]:
@@ -97,17 +104,21 @@ def add_root(unit: Unit, machine_id: str, path: str, **options: object) -> tuple
     ).first()
     if row is not None:
         if row.machine_id != machine_id:
-            raise Conflict(f"another machine scans {clean_text(path)}", remedy="let it scan, or relocate the root")
+            raise Conflict(
+                f"another machine scans {clean_text(path)}", remedy="let it scan, or relocate the root"
+            )
         if row.removed_at is not None:
             unit.conn.execute(
-                update(ROOT).where(ROOT.c.id == row.id).values(removed_at=None, state="ok", state_since=unit.now)
+                update(ROOT)
+                .where(ROOT.c.id == row.id)
+                .values(removed_at=None, state="ok", state_since=unit.now)
             )
             unit.changed("root", row.id, "added")
         if options:
             change_root(unit, row.id, **options)
         return row.id, row.removed_at is not None
     position = unit.conn.execute(select(func.coalesce(func.max(ROOT.c.position), 0) + 1)).scalar_one()
-    label = clean_text(str(options.pop("label", "") or os.path.basename(path.rstrip("/\\")) or path))
+    label = clean_text(str(options.pop("label", "") or Path(path).name or path))
     values = {name: int(value) if isinstance(value, bool) else value for name, value in options.items()}
     (root_id,) = unit.allocate("root", 1)
     unit.conn.execute(
@@ -143,7 +154,9 @@ def check_options(options: dict[str, object]) -> None:
     """Raise BadRequest for an option that does not exist or a value that it cannot take."""
     unknown = sorted(options.keys() - set(OPTIONS))
     if unknown:
-        raise BadRequest(f"a root has no option {unknown[0]!r}", remedy=f"the options are {', '.join(OPTIONS)}")
+        raise BadRequest(
+            f"a root has no option {unknown[0]!r}", remedy=f"the options are {', '.join(OPTIONS)}"
+        )
     if options.get("poll", "auto") not in POLLS:
         raise BadRequest("poll is one of auto, always, never")
     for name in ("header_readers", "hash_readers"):
@@ -217,7 +230,8 @@ def remove_root(unit: Unit, root_id: int) -> None:
         raise NotFound(f"there is no root {root_id}", remedy="`loras roots list` shows them")
     ids = unit.conn.execute(select(FILE.c.id).where(FILE.c.root_id == root_id, FILE.c.state != "missing"))
     set_missing(unit, list(ids.scalars()))
-    unit.conn.execute(delete(PROBLEM).where(PROBLEM.c.root_id == root_id))
+    # What is wrong with its files comes back with them.
+    unit.conn.execute(delete(PROBLEM).where(PROBLEM.c.root_id == root_id, PROBLEM.c.file_id.is_(None)))
     unit.changed("root", root_id, "removed")
 
 

@@ -291,8 +291,8 @@ class Companion(SQLModel, table=True):
 
     __tablename__ = "companion"
     file_id: int = Field(sa_column=_ref("file.id", primary=True))
-    name: str = Field(sa_column=Column(KeyText, primary_key=True))
-    name_raw: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    name_raw: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    name: str = Field(sa_column=Column(KeyText, nullable=False))
     kind: str = Field(sa_column=Column(Text, nullable=False))
     family: str = Field(sa_column=Column(Text, nullable=False))
 
@@ -364,3 +364,7 @@ class Job(SQLModel, table=True):
     result: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
     error: str | None = Field(default=None, sa_column=Column(Text))
     actor: str | None = Field(default=None, sa_column=Column(Text))
+
+
+METADATA = SQLModel.metadata
+TABLES = METADATA.tables

@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from sqlalchemy import insert, select
-from sqlalchemy.dialects.postgresql import insert as postgres_insert
+from sqlalchemy import select
 
 from registry.catalog import tables
+from registry.catalog.keys import in_chunks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -17,25 +17,20 @@ if TYPE_CHECKING:
 
     from registry.catalog.engine import Unit
 
-TAG = tables.SQLModel.metadata.tables["tag"]
-_CHUNK = 500
+TAG = tables.TABLES["tag"]
 
 
 def pack_tags(pairs: Iterable[tuple[int, int]]) -> bytes:
     """Pack (tag id, count) pairs as LEB128 numbers, in the given order."""
     out = bytearray()
+    add = out.append
     for pair in pairs:
         for number in pair:
-            if number < 0x80:
-                out.append(number)
-            elif number < 0x4000:
-                out += bytes((number & 0x7F | 0x80, number >> 7))
-            else:
-                rest = number
-                while rest > 0x7F:
-                    out.append(rest & 0x7F | 0x80)
-                    rest >>= 7
-                out.append(rest)
+            rest = number
+            while rest > 0x7F:
+                add(rest & 0x7F | 0x80)
+                rest >>= 7
+            add(rest)
     return bytes(out)
 
 
@@ -64,43 +59,38 @@ class TagIds:
     def resolve(self, unit: Unit, names: set[str]) -> Mapping[str, int]:
         """Return the id of every name, adding new ones to the dictionary."""
         with self._lock:
-            if len(self._ids) > self._keep:
-                self._ids.clear()
-            known = {name: self._ids[name] for name in names if name in self._ids}
+            known = {name: self._ids[name] for name in names & self._ids.keys()}
         missing = sorted(names - known.keys())
+        if not missing:
+            return known
         found: dict[str, int] = {}
-        for start in range(0, len(missing), _CHUNK):
-            part = missing[start : start + _CHUNK]
-            found.update(unit.conn.execute(select(TAG.c.name, TAG.c.id).where(TAG.c.name.in_(part))).all())
+        for part in in_chunks(missing):
+            found.update(
+                unit.conn.execute(select(TAG.c.name, TAG.c.id).where(TAG.c.name.in_(part))).tuples().all()
+            )
         new = [name for name in missing if name not in found]
-        if new:
-            self._insert(unit, new)
-            for start in range(0, len(new), _CHUNK):
-                part = new[start : start + _CHUNK]
-                rows = unit.conn.execute(select(TAG.c.name, TAG.c.id).where(TAG.c.name.in_(part)))
-                found.update(rows.all())
-        # Ids learned in a unit that rolls back must not be kept; `forget` is called then.
-        with self._lock:
-            self._ids.update(found)
+        ids = unit.allocate("tag", len(new))
+        unit.insert(TAG, [{"id": key, "name": name} for key, name in zip(ids, new, strict=True)])
+        found.update(zip(new, ids, strict=True))
+        # What a unit that is rolled back gave out must not be kept.
+        unit.after_commit(lambda: self._keep_some(found))
         return known | found
 
+    def _keep_some(self, found: Mapping[str, int]) -> None:
+        with self._lock:
+            if len(self._ids) + len(found) > self._keep:
+                self._ids.clear()
+            self._ids.update(found)
+
     def forget(self) -> None:
-        """Forget all that was learned, after a unit that did not commit."""
+        """Forget all that was learned."""
         with self._lock:
             self._ids.clear()
-
-    @staticmethod
-    def _insert(unit: Unit, names: list[str]) -> None:
-        if unit.postgres:
-            unit.conn.execute(postgres_insert(TAG).on_conflict_do_nothing(), [{"name": name} for name in names])
-        else:
-            unit.conn.execute(insert(TAG), [{"name": name} for name in names])
 
 
 def tag_names(conn: Connection, ids: Sequence[int]) -> dict[int, str]:
     """Return the names of tag ids."""
     found: dict[int, str] = {}
-    for start in range(0, len(ids), _CHUNK):
-        rows = conn.execute(select(TAG.c.id, TAG.c.name).where(TAG.c.id.in_(ids[start : start + _CHUNK])))
-        found.update(rows.all())
+    for part in in_chunks(ids):
+        found.update(conn.execute(select(TAG.c.id, TAG.c.name).where(TAG.c.id.in_(part))).tuples().all())
     return found

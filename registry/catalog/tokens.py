@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from registry.catalog.engine import Unit
 
-TOKEN = tables.SQLModel.metadata.tables["token"]
+TOKEN = tables.TABLES["token"]
 # Each role may do what the ones before it may.
 ROLES = ("read", "write", "admin")
 PREFIX = "lrt_"
@@ -53,7 +53,14 @@ def create_token(unit: Unit, name: str, role: str) -> str:
 
 def list_tokens(conn: Connection) -> list[TokenView]:
     """Return all tokens, revoked ones too."""
-    columns = (TOKEN.c.id, TOKEN.c.name, TOKEN.c.role, TOKEN.c.created_at, TOKEN.c.used_at, TOKEN.c.revoked_at)
+    columns = (
+        TOKEN.c.id,
+        TOKEN.c.name,
+        TOKEN.c.role,
+        TOKEN.c.created_at,
+        TOKEN.c.used_at,
+        TOKEN.c.revoked_at,
+    )
     return [TokenView(*row) for row in conn.execute(select(*columns).order_by(TOKEN.c.id))]
 
 
@@ -66,7 +73,14 @@ def revoke_token(unit: Unit, name: str) -> None:
 
 def find_token(conn: Connection, secret: str) -> TokenView | None:
     """Return the token with that secret, unless it was revoked."""
-    columns = (TOKEN.c.id, TOKEN.c.name, TOKEN.c.role, TOKEN.c.created_at, TOKEN.c.used_at, TOKEN.c.revoked_at)
+    columns = (
+        TOKEN.c.id,
+        TOKEN.c.name,
+        TOKEN.c.role,
+        TOKEN.c.created_at,
+        TOKEN.c.used_at,
+        TOKEN.c.revoked_at,
+    )
     row = conn.execute(
         select(*columns).where(TOKEN.c.digest == _digest(secret), TOKEN.c.revoked_at.is_(None))
     ).first()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import zlib
 from typing import TYPE_CHECKING
 
@@ -35,11 +36,22 @@ def unpack_metadata(packed: bytes) -> dict[str, str]:
 
 
 def pack_json(value: object) -> bytes:
-    """Return JSON bytes of plain values; lone surrogates become escapes."""
+    """Return JSON bytes of plain values; lone surrogates become escapes, NaN and infinities null."""
     try:
         return orjson.dumps(value)
     except (TypeError, ValueError):
-        return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
+        # What orjson cannot write: lone surrogates, and integers of more than 64 bits.
+        return json.dumps(_finite(value), separators=(",", ":")).encode("ascii")
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
 
 
 def unpack_json(packed: bytes) -> object:

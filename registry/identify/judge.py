@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from registry.identify.claims import Claim, shown
+from registry.identify.claims import Claim, folded, shown
 from registry.identify.rules import ABSENCES, ARCHITECTURES, SIZE_VARIANTS, TWINS, USUAL
 from registry.identify.rules_encoders import ENCODERS
 
@@ -46,7 +46,7 @@ def judge(survey: Survey, claimed: Sequence[Claim], kind: str) -> Verdict:
     candidates = _by_widths(survey, candidates, verdict)
     candidates = _by_dimensions(survey, candidates)
     candidates = _by_completeness(survey, candidates, verdict)
-    candidates = _by_absence(survey, candidates, verdict)
+    candidates = _by_absence(survey, candidates, claimed, verdict)
     _decide(survey, candidates, claimed, kind, verdict)
     _compare(claimed, verdict)
     return verdict
@@ -195,9 +195,15 @@ def _complete(survey: Survey, name: str) -> bool:
     return False
 
 
-def _by_absence(survey: Survey, candidates: list[str], verdict: Verdict) -> list[str]:
+def _by_absence(
+    survey: Survey, candidates: list[str], claimed: Sequence[Claim], verdict: Verdict
+) -> list[str]:
     for number, row in enumerate(ABSENCES):
         if row.winner not in candidates or not set(candidates) & set(row.losers):
+            continue
+        if row.layouts and not set(row.layouts) & set(survey.names.layouts):
+            continue
+        if any(word in folded(claim.value) for word in row.unless for claim in claimed):
             continue
         if (number, True) in survey.names.seen and (number, False) not in survey.names.seen:
             seen = sum(1 for slot in {group[0] for group in survey.groups} if (number, True) in slot.absences)

@@ -341,8 +341,10 @@ CHECKPOINT_HASHES: dict[str, tuple[str, str]] = {
     "7460a6fa": ("sd15", "sd1.4"),
     "81761151": ("sd15", "sd1.5"),
     "a9263745": ("sd15", "sd1.5"),
+    "d7049739": ("sd15", "sd1.5"),
     "925997e9": ("sd15", "novelai"),
     "6ce0161689b3853acaa03779ec93eafe75a02f4ced659bee03f50797806fa2fa": ("sd15", "sd1.5"),
+    "89d59c3dde4c56c6d5c41da34cc55ce479d93b4007046980934b14db71bdb2a8": ("sd15", "novelai"),
     "31e35c80fc4829d14f90153f4c74cd59c90b779f6afe05a74cd6120b893f7e5b": ("sdxl", "sdxl-1.0"),
     "67ab2fd8ec439a89b3fedb15cc65f54336af163c7eb5e4f2acc98f090a29b0b3": ("sdxl", "pony"),
 }

@@ -74,7 +74,11 @@ class Encoder(NamedTuple):
 
 
 class Absence(NamedTuple):
-    """`winner` is meant rather than `losers` if all of `seen` and none of `absent` occur in enough blocks."""
+    """`winner` is meant rather than `losers` if all of `seen` and none of `absent` occur in enough blocks.
+
+    The row counts only in one of `layouts` (any, if none is named) and where no claim of the metadata has one
+    of the words `unless` in it.
+    """
 
     winner: str
     losers: tuple[str, ...]
@@ -83,6 +87,8 @@ class Absence(NamedTuple):
     stem: str
     at_least: int
     why: str
+    layouts: tuple[str, ...] = ()
+    unless: tuple[str, ...] = ()
 
 
 class Usual(NamedTuple):

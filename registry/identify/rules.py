@@ -20,13 +20,16 @@ USUAL: tuple[Usual, ...] = (
     Usual("sd15", ("sd2", "sdxl", "kolors"), stems=("input_blocks", "output_blocks"), kind="checkpoint"),
     Usual("sdxl", ("sd3",), stems=("te2", "enc2", "clip_g")),
     Usual("flux1", ("chroma", "flux2", "auraflow", "hunyuan_video", "hunyuan_image"), stems=_STREAMS),
-    Usual("hunyuan_video", ("hunyuan_image",), stems=_STREAMS),
+    Usual("hunyuan_video", ("hunyuan_image",)),
     # Distilled Qwen-Image adapters have no prefix; kohya's own FLUX.1 names are double_blocks.
     Usual("qwen_image", ("flux1", "chroma", "hunyuan_video", "flux2"), bare=True, sized=True),
     Usual("qwen_image", ("flux1", "chroma", "hunyuan_video", "flux2"), layout="kohya", sized=True),
     Usual("qwen_image", ("hunyuan_video",)),
     Usual("pixart", ("sana",), sized=True),
     Usual("anima", ("cosmos",), quiet=True),
+    Usual("wan", ("hunyuan_dit",)),
+    Usual("ltx2", ("ltx",)),
+    Usual("sd15", ("sd2",)),
     Usual("z_image", ("ideogram4",)),
 )
 

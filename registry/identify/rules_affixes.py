@@ -84,6 +84,14 @@ MODULE_LAYOUTS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("", ("down_blocks.*", "mid_block.*", "up_blocks.*"), "diffusers"),
 )
 
+# Parts of dotted names that would otherwise read like those of another model: Tencent writes `img_attn_qkv`
+# where Black Forest Labs write `img_attn.qkv`.
+DOTTED_PARTS: dict[str, tuple[str, ...]] = {
+    f"{stream}_attn_{part}": (stream, "attn", "fused", part)
+    for stream in ("img", "txt")
+    for part in ("qkv", "proj")
+}
+
 # Words that PEFT puts between a factor and `.weight`: the name of the adapter (`lora_A.default.weight`).
 NAMED_FACTORS = frozenset(
     {
@@ -170,6 +178,8 @@ SUFFIXES: tuple[Suffix, ...] = (
     Suffix("dora_scale", "magnitude", "magnitude"),
     Suffix("lora_magnitude_vector", "magnitude", "magnitude"),
     Suffix("lora_magnitude_vector.weight", "magnitude", "magnitude"),
+    Suffix("magnitude", "magnitude", "magnitude"),
+    Suffix("magnitude.weight", "magnitude", "magnitude"),
     Suffix("hada_w1_a", "loha", "w1_a"),
     Suffix("hada_w1_b", "loha", "w1_b", 0, 1),
     Suffix("hada_w2_a", "loha", "w2_a"),

@@ -74,4 +74,7 @@ EMBEDDING_SETS: tuple[tuple[frozenset[str], tuple[str, ...]], ...] = (
     (frozenset({"t5"}), ("flux1", "sd3", "pixart")),
     (frozenset({"t5xxl"}), ("flux1", "sd3", "pixart")),
     (frozenset({"qwen"}), ("qwen_image",)),
+    # diffusers examples/advanced_diffusion_training
+    (frozenset({"text_encoders_0", "text_encoders_1"}), ("sdxl",)),
+    (frozenset({"text_encoders_0"}), ("sd15", "sdxl")),
 )

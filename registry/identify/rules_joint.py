@@ -36,6 +36,7 @@ _BFL_MODULATION = ("double_blocks.#.{img_mod,txt_mod}.lin", "single_blocks.#.mod
 _XLABS = ("double_blocks.#.{qkv,proj}", "single_blocks.#.{qkv,proj}")
 _BFL_ENDS = ("img_in", "txt_in", "time_in.*", "final_layer.*")
 _HUNYUAN = (
+    "double_blocks.#.{img_attn,txt_attn}.fused.{qkv,proj}",
     "double_blocks.#.{img_attn,txt_attn}_{qkv,proj}",
     "double_blocks.#.{img_attn,txt_attn}_{q,k,v}",
     "double_blocks.#.{img_attn,txt_attn}.{qkv,proj}",
@@ -43,7 +44,7 @@ _HUNYUAN = (
     "double_blocks.#.{img_attn,txt_attn}_{q,k}_norm",
     "double_blocks.#.{img_mlp,txt_mlp}.{fc1,fc2,0,2}",
     "double_blocks.#.{img_mod,txt_mod}.{linear,lin}",
-    "single_blocks.#.{linear1,linear2,linear1_q,linear1_k,linear1_v,linear1_mlp}",
+    "single_blocks.#.{linear1,linear2}",
     "single_blocks.#.modulation.{linear,lin}",
     "single_blocks.#.{norm,q_norm,k_norm}.*",
     "{img_in,txt_in,time_in,vector_in,guidance_in,final_layer,byt5_in,cond_type_embedding,vision_in}.*",
@@ -283,6 +284,7 @@ JOINT: tuple[Architecture, ...] = (
         widths=(
             *_hidden(3072, 2048),
             Width("double_blocks.#.{img_attn,txt_attn}.{qkv,proj}", "in", (3072, 2048)),
+            Width("double_blocks.#.{img_attn,txt_attn}.fused.{qkv,proj}", "in", (3072, 2048)),
             Width("double_blocks.#.{img_attn,txt_attn}_{q,k,v}", "in", (3072, 2048)),
             Width("double_blocks.#.{img_mod,txt_mod}.{lin,linear}", "in", (3072, 2048)),
             Width("double_blocks.#.{img_mlp,txt_mlp}.{0,fc1}", "in", (3072, 2048)),
@@ -302,6 +304,7 @@ JOINT: tuple[Architecture, ...] = (
             *_SINGLE,
             *_NORMS,
             *_HUNYUAN,
+            "single_blocks.#.{linear1_q,linear1_k,linear1_v,linear1_mlp}",
             "x_embedder.*",
             "time_guidance_embed.*",
             "context_embedder_2.*",
@@ -320,6 +323,7 @@ JOINT: tuple[Architecture, ...] = (
             *_hidden(3584),
             *_bfl(3584, mlp=14336, linear1=25088, linear2=17920),
             Width("single_blocks.#.{linear1_q,linear1_k,linear1_v,linear1_mlp}", "in", (3584,)),
+            Width("double_blocks.#.{img_attn,txt_attn}.fused.{qkv,proj}", "in", (3584,)),
         ),
     ),
     Architecture(
@@ -355,17 +359,12 @@ JOINT: tuple[Architecture, ...] = (
             Width("transformer_blocks.#.attn1.{add_q_proj,add_k_proj,add_v_proj}", "in", (1536,)),
             Width("blocks.#.attn.qkv_x", "in", (3072,)),
         ),
-        requires=(
-            "transformer_blocks.#.attn1.{add_q_proj,add_k_proj,add_v_proj,to_add_out}",
-            "transformer_blocks.#.ff_context.*",
-            "transformer_blocks.#.norm1_context.*",
-            "blocks.#.attn.{qkv_x,qkv_y,proj_x,proj_y}",
-            "blocks.#.{mlp_x,mlp_y}.*",
-            "blocks.#.{mod_x,mod_y}",
-        ),
+        requires=("transformer_blocks.*", "blocks.#.{attn,mlp_x,mlp_y,mod_x,mod_y}.*"),
     ),
 )
 
+# kohya-ss/sd-scripts adapts every linear layer of a FLUX.1 block, so modulation is missing only where there is
+# none. ostris/ai-toolkit (PEFT names) and musubi-tuner's FLUX.1 Kontext leave it out by themselves.
 JOINT_ABSENCES: tuple[Absence, ...] = (
     Absence(
         winner="chroma",
@@ -375,5 +374,7 @@ JOINT_ABSENCES: tuple[Absence, ...] = (
         stem="double_blocks",
         at_least=10,
         why="every kind of layer of the blocks is adapted except modulation, which Chroma does not have",
+        layouts=("kohya",),
+        unless=("kontext",),
     ),
 )

@@ -53,6 +53,7 @@ STRAYS: tuple[Stray, ...] = (
             "{input_hint_block,zero_convs,middle_block_out}.*",
         ),
     ),
+    Stray("ControlNet-LLLite", "controlnet", ("lllite.*",)),
     Stray("IP-Adapter", "controlnet", ("ip_adapter.*", "image_proj.*", "image_proj_model.*")),
     Stray(
         "T2I-Adapter",
@@ -67,7 +68,14 @@ STRAYS: tuple[Stray, ...] = (
             "{encoder,decoder}.{conv1,middle,head,downsamples,upsamples,norm_out,conv_norm_out}.*",
             "{quant_conv,post_quant_conv}",
             "first_stage_model.*",
+            "vae.{encoder,decoder,quant_conv,post_quant_conv}.*",
+            "{taesd,taesdxl,taesd3,taef1}.{encoder,decoder}.*",
         ),
+    ),
+    Stray(
+        "AnimateDiff motion module",
+        "other",
+        ("{down_blocks,up_blocks}.#.motion_modules.*", "mid_block.motion_modules.*"),
     ),
     Stray("CLIP or SigLIP vision model", "other", ("{vision_model,visual_projection,visual}.*",)),
     Stray(

@@ -43,7 +43,9 @@ SINGLE: tuple[Architecture, ...] = (
             "blocks.{#,0,1,2,3}",
             "condition_embedder.*",
             "{text_embedding,time_embedding,time_projection,img_emb,head}.*",
-            "patch_embedding",
+            # Animate, S2V, HuMo, camera and other relatives
+            "{face_adapter,motion_encoder,casual_audio_encoder,audio_injector,audio_proj,control_adapter}.*",
+            "{patch_embedding,vace_patch_embedding,pose_patch_embedding,ref_conv}",
             "proj_out",
         ),
         blocks=((("blocks", 40),), (("blocks", 30),)),
@@ -53,7 +55,13 @@ SINGLE: tuple[Architecture, ...] = (
             Width("blocks.#.{attn1,attn2}.{to_q,to_out.0}", "in", (1536, 3072, 5120)),
             Width("blocks.#.ffn.0", "in", (1536, 3072, 5120)),
         ),
-        requires=("blocks.*", "vace_blocks.*", "condition_embedder.*", "text_embedding.*"),
+        requires=(
+            "blocks.*",
+            "vace_blocks.*",
+            "condition_embedder.*",
+            "{text_embedding,time_projection,img_emb}.*",
+            "head.head",
+        ),
     ),
     Architecture(
         name="anima",
@@ -258,6 +266,7 @@ SINGLE: tuple[Architecture, ...] = (
             "transformer_blocks.#.{ff,audio_ff}.net.{0.proj,2}",
             "transformer_blocks.#.{ff,audio_ff}.{proj_in,proj_out}",
             "{adaln_single,audio_adaln_single,caption_projection,audio_caption_projection}.*",
+            "{prompt_adaln_single,audio_prompt_adaln_single}.*",
             "av_ca_video_scale_shift_adaln_single.*",
             "av_ca_audio_scale_shift_adaln_single.*",
             "av_ca_a2v_gate_adaln_single.*",
@@ -268,7 +277,13 @@ SINGLE: tuple[Architecture, ...] = (
         ),
         blocks=((("transformer_blocks", 48),),),
         widths=_attn(4096),
-        requires=("transformer_blocks.*", "audio_adaln_single.*", "audio_patchify_proj"),
+        requires=(
+            "transformer_blocks.*",
+            "audio_adaln_single.*",
+            "{audio_patchify_proj,audio_proj_out}",
+            "{av_ca_video_scale_shift_adaln_single,av_ca_audio_scale_shift_adaln_single}.*",
+            "{av_ca_a2v_gate_adaln_single,av_ca_v2a_gate_adaln_single}.*",
+        ),
     ),
     Architecture(
         name="cogvideox",

@@ -134,8 +134,13 @@ def _facts(slot: Slot, dtype: str | None, shape: Shape) -> Facts:
         and max(shape[2:], default=1) > 1,
         encoder=wide_in if not denoiser and slot.form is not None else None,
         hidden=wide_in if denoiser and slot.architectures else None,
-        sizes=_sizes(slot, wide_in, wide_out, None if wide_in is None else len(shape)) if denoiser else (),
+        sizes=_sizes(slot, wide_in, wide_out, _dimensions(suffix.family, shape)) if denoiser else (),
     )
+
+
+def _dimensions(family: str, shape: Shape) -> int | None:
+    """Count the axes, where the factors of a family keep those of the weight they adapt (LoHa flattens)."""
+    return len(shape) if family in ("lora", "diff", "plain") else None
 
 
 def _sizes(slot: Slot, wide_in: int | None, wide_out: int | None, ndim: int | None) -> tuple[Size, ...]:

@@ -1,1 +1,1 @@
-""""""
+"""From the disk into the catalog: walking, watching, reading headers, hashing."""

@@ -5,9 +5,10 @@ Imports only formats, identify, wire and the reader, so that a worker starts fas
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from blake3 import blake3
 
@@ -16,19 +17,18 @@ from registry.formats.packing import clean_text, pack_json, pack_metadata, store
 from registry.formats.safetensors import header_span, parse
 from registry.formats.training import read_training
 from registry.formats.triggers import trigger_words
-from registry.hashing.reader import read_head, read_quick
+from registry.hashing.reader import QuickHead, read_head, read_quick
 from registry.identify import identify
 from registry.views import FileFacts, FileStat, HeaderFacts, Note
 from registry.wire.a1111 import NO_METADATA, metadata_json, metadata_visible
 from registry.wire.gzip_segments import compress_fragment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Mapping, Sequence
 
     from registry.formats.safetensors import Header
     from registry.formats.training import Training
-    from registry.hashing.reader import QuickHead
-    from registry.views import TriggerWords
+    from registry.views import TensorInfo, TriggerWords
 
 DERIVED_VERSION: Final = 1
 """Raise it when rules or fields get better: headers are then read again, without hashing again."""
@@ -62,9 +62,23 @@ class Derived(NamedTuple):
     problem: Note | None = None
 
 
-def derive_chunk(
-    tasks: Sequence[Task], readers: int, read: Callable[[str], QuickHead] = read_quick
-) -> list[Derived]:
+Read = Callable[[str, bytes | None], QuickHead | None]
+"""Reads the head and the end of a file; given the digest of a header, `None` if the file still has that one."""
+
+
+def read_unless_known(path: str, known: bytes | None) -> QuickHead | None:
+    """Read the head of a file and its last 64 KiB, unless the digest of its header is `known`.
+
+    Raises UnreadableFile, NotARegularFile.
+    """
+    if known is not None:
+        data, stat = read_head(path)
+        if blake3(data[: header_span(data, stat.size)]).digest() == known:
+            return None
+    return read_quick(path)
+
+
+def derive_chunk(tasks: Sequence[Task], readers: int, read: Read = read_unless_known) -> list[Derived]:
     """Look at some files with several readers at once; never raises for what a file holds."""
     if readers <= 1 or len(tasks) <= 1:
         return [derive(task, read) for task in tasks]
@@ -73,23 +87,16 @@ def derive_chunk(
         return [_answer(task, head) for task, head in zip(tasks, heads, strict=True)]
 
 
-def derive(task: Task, read: Callable[[str], QuickHead] = read_quick) -> Derived:
+def derive(task: Task, read: Read = read_unless_known) -> Derived:
     """Look at one file."""
     return _answer(task, _read(task, read))
 
 
-def _read(task: Task, read: Callable[[str], QuickHead]) -> QuickHead | Note | None:
+def _read(task: Task, read: Read) -> QuickHead | Note | None:
     try:
-        if task.known is not None and _header_digest(task.path) == task.known:
-            return None
-        return read(task.path)
+        return read(task.path, task.known)
     except UnreadableFile as error:
         return Note(error.slug, str(error))
-
-
-def _header_digest(path: str) -> bytes:
-    data, stat = read_head(path)
-    return blake3(data[: header_span(data, stat.size)]).digest()
 
 
 def _answer(task: Task, head: QuickHead | Note | None) -> Derived:
@@ -102,20 +109,22 @@ def _answer(task: Task, head: QuickHead | Note | None) -> Derived:
 
 def facts_of(head: QuickHead, *, opened: bool = True) -> FileFacts:
     """Return what the head of a file says; `opened=False` takes it as bytes only."""
-    stat = signed(head.stat)
+    stat = signed(FileStat(*head.stat))
+    # Empty files are equal, but that says nothing.
+    quick_key = head.quick_key if stat.size else None
     if not opened:
-        return FileFacts(stat, quick_key=head.quick_key)
+        return FileFacts(stat, quick_key=quick_key)
     header = parse(head.data, stat.size)
     cause = None if header.verdict.accepted else header.verdict.cause
     problems = () if cause is None else (Note(cause, header.verdict.detail),)
     if header.data_start is None:
-        return FileFacts(stat, quick_key=head.quick_key, cause=cause, problems=problems)
+        return FileFacts(stat, quick_key=quick_key, cause=cause, problems=problems)
     data_size = stat.size - header.data_start
     tail = head.tail[-min(len(head.tail), data_size) :] if data_size > 0 else b""
     return FileFacts(
         stat,
         header=header_facts(head.data[: header.data_start], header),
-        quick_key=head.quick_key,
+        quick_key=quick_key,
         tail=blake3(tail).digest(16),
         data_size=data_size,
         cause=cause,
@@ -125,18 +134,20 @@ def facts_of(head: QuickHead, *, opened: bool = True) -> FileFacts:
 
 def signed(stat: FileStat) -> FileStat:
     """Return the stat with device and inode folded to the signed 64 bits that databases hold."""
-    return FileStat(stat[0], stat[1], _fold(stat[2]), _fold(stat[3]), stat[4])
+    return FileStat(stat[0], stat[1], fold_inode(stat[2]), fold_inode(stat[3]), stat[4])
 
 
-def _fold(number: int) -> int:
-    return (number + _INT64) % (1 << 64) - _INT64
+def fold_inode(number: int) -> int:
+    """Return a device or inode number as the signed 64 bits that databases hold."""
+    return number if number < _INT64 else (number + _INT64) % (1 << 64) - _INT64
 
 
 def header_facts(raw: bytes, header: Header) -> HeaderFacts:
     """Return everything that follows from the bytes of a header, shaped as the `header` table."""
     metadata = header.metadata
     training = read_training(metadata)
-    found = identify(header.tensors, metadata)
+    # A tensor of a header begins as the tensor info of the identification.
+    found = identify(cast("Mapping[str, TensorInfo]", header.tensors), metadata)
     words = trigger_words(metadata, training)
     visible = metadata_visible(raw[8:16], ".safetensors", accepted=bool(header.tensors or metadata))
     listed = compress_fragment(metadata_json(metadata) if visible else NO_METADATA, _LEVEL)

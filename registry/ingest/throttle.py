@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_NAP = 0.25
+
 
 class Throttle:
     """Keeps all readers together under a number of bytes a second; 0 is no limit."""
@@ -25,20 +27,19 @@ class Throttle:
         self._lock = threading.Lock()
         self._free_at = clock()
 
-    def __call__(self, count: int) -> None:
-        """Wait until `count` more bytes may be read."""
+    def __call__(self, count: int, stopped: Callable[[], bool] = lambda: False) -> None:
+        """Wait until `count` more bytes may be read, or `stopped` says that nobody wants them any more."""
         if self._rate <= 0:
             return
         with self._lock:
             now = self._clock()
-            self._free_at = max(self._free_at, now) + count / self._rate
-            wait = self._free_at - now
-        if wait > 0:
-            self._sleep(wait)
+            self._free_at = until = max(self._free_at, now) + count / self._rate
+        while (left := until - self._clock()) > 0 and not stopped():
+            self._sleep(min(left, _NAP))
 
 
 def within_hours(hours: tuple[int, int] | None, hour: int) -> bool:
-    """Whether an hour of the day lies in `hours` (from, inclusive, to, exclusive), which may pass midnight."""
+    """Whether an hour of the day lies in `hours`: from, inclusive, to, exclusive; may pass midnight."""
     if hours is None or hours[0] == hours[1]:
         return True
     start, end = hours

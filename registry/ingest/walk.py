@@ -18,6 +18,7 @@ import os
 import stat
 import sys
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from registry.errors import Cancelled, NotFound
@@ -130,6 +131,19 @@ def links(scope: Scope, under: bytes = b"") -> list[Link]:
     return [item for item in _Walk(scope, None, None, files=False).items(under) if type(item) is Link]
 
 
+def list_folder(scope: Scope, rel: bytes, beside: Callable[[str], bool], *, models: bool = False) -> Folder:
+    """Return one folder as `walk` announces it; without any names if it cannot be listed.
+
+    With `models` its models are named even if nothing lies beside them.
+    """
+    suffixes = extension_suffixes(scope.extensions)
+    try:
+        entries, names = _read(os.fsencode(long_path(absolute(scope.root, rel))), suffixes, beside)
+    except OSError:
+        entries, names = [], []
+    return _folder(rel, entries, names, models=models)
+
+
 class _Frame(NamedTuple):
     """A folder in work: `prefix` and `path` end in a separator, `real` is set below a symlink only."""
 
@@ -223,7 +237,7 @@ class _Walk:
         try:
             if real is not None and (self._listed_itself(real) or not self._owns(rel, path)):
                 return
-            entries, names = self._read(path)
+            entries, names = _read(path, self._suffixes, self._beside)
         except (FileNotFoundError, NotADirectoryError):
             self._require_root()
             return
@@ -235,31 +249,8 @@ class _Walk:
             self._followed[rel] = real
             yield Link(rel, os.fsdecode(real))
         if self._beside is not None:
-            models = [os.fsdecode(key) for key, _, kind in entries if kind == _FILE] if names else []
-            yield Folder(rel, tuple(names), tuple(models))
+            yield _folder(rel, entries, names)
         stack.append(_Frame(rel + b"/" if rel else b"", os.path.join(path, b""), real, iter(entries)))
-
-    def _read(self, path: bytes) -> tuple[list[tuple[bytes, os.DirEntry[bytes], int]], list[str]]:
-        suffixes, beside = self._suffixes, self._beside
-        found: list[tuple[bytes, os.DirEntry[bytes], int]] = []
-        names: list[str] = []
-        with os.scandir(path) as entries:
-            for entry in entries:
-                name = entry.name
-                if name.startswith(_HIDDEN):
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    if not ignored(name):
-                        found.append((name + b"/", entry, _LINK if _is_junction(entry) else _FOLDER))
-                elif entry.is_symlink() and _leads_to_folder(entry):
-                    if not ignored(name):
-                        found.append((name + b"/", entry, _LINK))
-                elif name.lower().endswith(suffixes):
-                    found.append((name, entry, _FILE))
-                elif beside is not None and beside(text := os.fsdecode(name)):
-                    names.append(text)
-        found.sort()
-        return found, names
 
     def _file(self, rel: bytes, entry: os.DirEntry[bytes]) -> Entry | Trouble | None:
         linked = entry.is_symlink()
@@ -325,6 +316,42 @@ class _Walk:
         # The device alone: shares and FUSE may give the same folder another inode whenever they like.
         if self._root_device() != self._device:
             raise RootGone(f"the folder {self._scope.root!r} was replaced while it was walked")
+
+
+_Listed = list[tuple[bytes, os.DirEntry[bytes], int]]
+
+
+def _read(
+    path: bytes, suffixes: tuple[bytes, ...], beside: Callable[[str], bool] | None
+) -> tuple[_Listed, list[str]]:
+    found: _Listed = []
+    names: list[str] = []
+    with os.scandir(path) as entries:
+        for entry in entries:
+            name = entry.name
+            if name.startswith(_HIDDEN):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                if not ignored(name):
+                    found.append((name + b"/", entry, _LINK if _is_junction(entry) else _FOLDER))
+            elif entry.is_symlink() and _leads_to_folder(entry):
+                if not ignored(name):
+                    found.append((name + b"/", entry, _LINK))
+            elif name.lower().endswith(suffixes):
+                found.append((name, entry, _FILE))
+            elif beside is not None and beside(text := os.fsdecode(name)):
+                names.append(text)
+    found.sort(key=_KEY)
+    return found, names
+
+
+_KEY = itemgetter(0)
+
+
+def _folder(rel: bytes, entries: _Listed, names: list[str], *, models: bool = False) -> Folder:
+    wanted = names or models
+    found = [os.fsdecode(key) for key, _, kind in entries if kind == _FILE] if wanted else []
+    return Folder(rel, tuple(names), tuple(found))
 
 
 def _outside(rel: bytes, real: bytes) -> Trouble:

@@ -4,83 +4,134 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
+import os
 import signal
 import threading
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from registry.hashing.reader import read_quick
-from registry.ingest.derive import Derived, Task, derive_chunk
+from registry.errors import Cancelled
+from registry.ingest.derive import Derived, Read, Task, derive_chunk, read_unless_known
 from registry.views import Note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from registry.hashing.reader import QuickHead
-
-CHUNK = 64
+_POLL_SECONDS = 0.2
 _DIED = Note(
     "reader-died",
     "The process that read this file stopped; the file may be hostile or the machine short of memory.",
 )
 
 
+class Pending(NamedTuple):
+    """A chunk of files that is being looked at."""
+
+    tasks: Sequence[Task]
+    readers: int
+    future: Future[list[Derived]]
+    pool: ProcessPoolExecutor | None
+
+    def done(self) -> bool:
+        """Whether the answers are there."""
+        return self.future.done()
+
+
 class Deriver:
     """Looks at files in `workers` child processes that start with the first task and stay.
 
-    With `workers` 0 it works in the calling thread. A file that kills its process becomes a problem, and the
-    other files of its chunk are looked at again.
+    With `workers` 0 it works in the calling thread. May be used by several threads. A file that kills its
+    process becomes a problem; the other files of its chunk, and those of chunks that died with it, are looked
+    at again.
     """
 
-    def __init__(self, workers: int, read: Callable[[str], QuickHead] = read_quick) -> None:
+    def __init__(self, workers: int, read: Read = read_unless_known) -> None:
         self.workers = workers
         self._read = read
         self._pool: ProcessPoolExecutor | None = None
+        self._closed = False
         self._lock = threading.Lock()
+        self._quarantine = threading.Lock()
 
-    def submit(self, tasks: Sequence[Task], readers: int) -> Future[list[Derived]]:
+    def submit(self, tasks: Sequence[Task], readers: int) -> Pending:
         """Start looking at one chunk of files with `readers` at once."""
         if not self.workers:
             done: Future[list[Derived]] = Future()
             done.set_result(derive_chunk(tasks, readers, self._read))
-            return done
-        try:
-            return self._started().submit(derive_chunk, list(tasks), readers, self._read)
-        except BrokenProcessPool:
-            self._drop()
-            return self._started().submit(derive_chunk, list(tasks), readers, self._read)
+            return Pending(tasks, readers, done, None)
+        while True:
+            pool = self._started()
+            try:
+                return Pending(tasks, readers, pool.submit(derive_chunk, tasks, readers, self._read), pool)
+            except BrokenProcessPool:
+                self._drop(pool)
+            except RuntimeError as error:  # closed by another thread meanwhile
+                self._drop(pool)
+                if self._closed:
+                    raise Cancelled("the reading of headers was stopped") from error
 
-    def result(self, future: Future[list[Derived]], tasks: Sequence[Task], readers: int) -> list[Derived]:
-        """Return the answers of a chunk; looks at the files one by one if its process died."""
+    def answers(self, pending: Pending, cancelled: Callable[[], bool] = lambda: False) -> list[Derived]:
+        """Return the answers of a chunk; raises Cancelled when `cancelled` says so while they are awaited."""
+        while not wait([pending.future], _POLL_SECONDS).done:
+            if cancelled():
+                raise Cancelled("the reading of headers was stopped")
         try:
-            return future.result()
+            return pending.future.result()
+        except CancelledError as error:
+            raise Cancelled("the reading of headers was stopped") from error
         except BrokenProcessPool:
-            self._drop()
-        if len(tasks) == 1:
-            return [Derived(tasks[0].key, None, _DIED)]
-        answers = []
-        for task in tasks:
-            answers += self.result(self.submit([task], readers), [task], readers)
-        return answers
+            if pending.pool is not None:
+                self._drop(pending.pool)
+        with self._quarantine:
+            return self._alone(pending.tasks, pending.readers, cancelled)
+
+    @staticmethod
+    def forget(pending: Pending) -> None:
+        """Leave a chunk alone whose answers nobody wants any more."""
+        pending.future.cancel()
 
     def close(self) -> None:
         """Stop the child processes."""
-        self._drop()
+        self._closed = True
+        with self._lock:
+            pool = self._pool
+        if pool is not None:
+            self._drop(pool)
+
+    def _alone(self, tasks: Sequence[Task], readers: int, cancelled: Callable[[], bool]) -> list[Derived]:
+        """Look at suspects in a process of their own, fewer and fewer at once, until the culprit is found."""
+        if cancelled():
+            raise Cancelled("the reading of headers was stopped")
+        with _pool(1) as pool:
+            try:
+                return pool.submit(derive_chunk, tasks, readers, self._read).result()
+            except BrokenProcessPool:
+                pass
+        if len(tasks) == 1:
+            return [Derived(tasks[0].key, None, _DIED)]
+        half = len(tasks) // 2
+        return self._alone(tasks[:half], readers, cancelled) + self._alone(tasks[half:], readers, cancelled)
 
     def _started(self) -> ProcessPoolExecutor:
         with self._lock:
+            if self._closed:
+                raise Cancelled("the reading of headers was stopped")
             if self._pool is None:
-                # Spawned, not forked: this process has threads and open databases.
-                context = multiprocessing.get_context("spawn")
-                self._pool = ProcessPoolExecutor(self.workers, mp_context=context, initializer=_prepare)
+                self._pool = _pool(self.workers)
             return self._pool
 
-    def _drop(self) -> None:
+    def _drop(self, pool: ProcessPoolExecutor) -> None:
         with self._lock:
-            pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.shutdown(wait=True, cancel_futures=True)
+            if self._pool is pool:
+                self._pool = None
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    # Spawned, not forked: this process has threads and open databases.
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare)
 
 
 def _prepare() -> None:
@@ -88,5 +139,15 @@ def _prepare() -> None:
 
     A header makes thousands of objects that all go at once; looking for cycles among them is in vain.
     """
+    gc.freeze()
     gc.set_threshold(200_000, 20, 20)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_die_with_parent, name="parent", daemon=True).start()
+
+
+def _die_with_parent() -> None:
+    """End this process when its parent is gone: a parent that was killed cannot say so."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -11,7 +11,8 @@ import os
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
+import uuid
+from typing import TYPE_CHECKING, NamedTuple
 
 from registry.catalog import jobs
 from registry.errors import BadRequest, Cancelled, RegistryError
@@ -51,8 +52,23 @@ class JobContext:
         return self._cancel.is_set() or self._stopping.is_set()
 
 
+class _End(NamedTuple):
+    """How a job ended."""
+
+    state: str
+    result: object = None
+    failure: BaseException | None = None
+
+    @property
+    def error(self) -> str | None:
+        """What its row says about a failure."""
+        if self.state != "failed" or self.failure is None:
+            return None
+        return str(self.failure) or type(self.failure).__name__
+
+
 class Jobs:
-    """Starts jobs of registered kinds, each in a thread of its own; at most one of a kind and key at a time."""
+    """Starts jobs of registered kinds, each in its own thread; at most one of a kind and key at a time."""
 
     def __init__(self, catalog: Catalog, machine_id: str) -> None:
         self._catalog = catalog
@@ -60,9 +76,12 @@ class Jobs:
         self._stopping = threading.Event()
         self._threads: dict[int, threading.Thread] = {}
         self._contexts: dict[int, JobContext] = {}
+        # Ends that could not be stored, because the database was away just then.
+        self._unstored: dict[int, tuple[JobContext, _End]] = {}
         self._lock = threading.Lock()
-        self._machine = machine_id
-        self.owner = f"{machine_id}:{os.getpid()}"
+        self._prefix = f"{machine_id}:{os.getpid()}:"
+        # Process ids are used again, in a container by each start of it.
+        self.owner = self._prefix + uuid.uuid4().hex[:8]
 
     def register(self, kind: str, body: Callable[[JobContext], object]) -> None:
         """Say what a kind of job does; `body` returns a JSON-able result."""
@@ -71,7 +90,8 @@ class Jobs:
     def start(self, kind: str, key: str, spec: object = None, *, actor: str | None = None) -> int:
         """Start a job in the background and return its id; Conflict names who holds the same already."""
         context = self._begin(kind, key, spec, actor)
-        thread = threading.Thread(target=self._carry_out, args=(kind, context), name=f"{kind} {key}", daemon=True)
+        name = f"{kind} {key}"
+        thread = threading.Thread(target=self._carry_out, args=(kind, context), name=name, daemon=True)
         with self._lock:
             self._threads[context.job_id] = thread
         thread.start()
@@ -79,12 +99,10 @@ class Jobs:
 
     def run(self, kind: str, key: str, spec: object = None, *, actor: str | None = None) -> object:
         """Run a job in this thread and return its result; its errors are raised."""
-        context = self._begin(kind, key, spec, actor)
-        error = self._carry_out(kind, context)
-        if isinstance(error, BaseException):
-            raise error
-        with self._catalog.read() as conn:
-            return jobs.get_job(conn, context.job_id).result
+        end = self._carry_out(kind, self._begin(kind, key, spec, actor))
+        if end.failure is not None:
+            raise end.failure
+        return end.result
 
     def live(self) -> list[JobContext]:
         """Return the jobs that this process runs now."""
@@ -103,6 +121,12 @@ class Jobs:
     def _begin(self, kind: str, key: str, spec: object, actor: str | None) -> JobContext:
         if kind not in self._kinds:
             raise BadRequest(f"there is no kind of job called {kind!r}")
+        if self._stopping.is_set():
+            raise Cancelled("the program is about to end")
+        with self._lock:
+            unstored = list(self._unstored.values())
+        for context, end in unstored:
+            self._store(context, end)
         with self._catalog.write(actor=actor) as unit:
             job_id = jobs.start_job(unit, kind, key, self.owner, spec=spec, alive=self._is_alive)
         context = JobContext(job_id, key, spec, self._stopping)
@@ -110,36 +134,47 @@ class Jobs:
             self._contexts[job_id] = context
         return context
 
-    def _carry_out(self, kind: str, context: JobContext) -> BaseException | None:
+    def _carry_out(self, kind: str, context: JobContext) -> _End:
         ended = threading.Event()
         beat = threading.Thread(target=self._beat, args=(context, ended), name="heartbeat", daemon=True)
         beat.start()
-        result: object = None
-        failure: BaseException | None = None
-        state = "done"
         try:
-            result = self._kinds[kind](context)
-        except Cancelled as error:
-            state, failure = "cancelled", error
-        except RegistryError as error:
-            state, failure = "failed", error
-            log.warning("%s %s failed: %s", kind, context.key, error)
-        except Exception as error:
-            state, failure = "failed", error
-            log.exception("%s %s failed", kind, context.key)
-        except BaseException as error:  # Ctrl-C in the calling thread: the row must not stay `running`.
-            state, failure = "cancelled", error
+            end = self._body(kind, context)
         finally:
             ended.set()
             beat.join()
+        try:
+            self._store(context, end)
+        except RegistryError as error:
+            log.warning("the end of job %d could not be stored: %s", context.job_id, error)
+            with self._lock:
+                self._unstored[context.job_id] = (context, end)
+        finally:
             with self._lock:
                 self._contexts.pop(context.job_id, None)
                 self._threads.pop(context.job_id, None)
+        return end
+
+    def _body(self, kind: str, context: JobContext) -> _End:
+        try:
+            return _End("done", self._kinds[kind](context))
+        except Cancelled as error:
+            return _End("cancelled", failure=error)
+        except RegistryError as error:
+            log.warning("%s %s failed: %s", kind, context.key, error)
+            return _End("failed", failure=error)
+        except Exception as error:  # the edge where jobs end: the row and the log say what happened
+            log.exception("%s %s failed", kind, context.key)
+            return _End("failed", failure=error)
+        except BaseException as error:  # noqa: BLE001 - Ctrl-C: the row must not stay `running`; `run` raises it
+            return _End("cancelled", failure=error)
+
+    def _store(self, context: JobContext, end: _End) -> None:
         with self._catalog.write() as unit:
             jobs.beat_job(unit, context.job_id, context.done, context.total)
-            said = None if failure is None or state == "cancelled" else str(failure) or type(failure).__name__
-            jobs.finish_job(unit, context.job_id, state, result=result, error=said)
-        return failure
+            jobs.finish_job(unit, context.job_id, end.state, result=end.result, error=end.error)
+        with self._lock:
+            self._unstored.pop(context.job_id, None)
 
     def _beat(self, context: JobContext, ended: threading.Event) -> None:
         while not ended.wait(BEAT_SECONDS):
@@ -148,18 +183,22 @@ class Jobs:
                     if jobs.beat_job(unit, context.job_id, context.done, context.total):
                         context.cancel()
             except RegistryError as error:
-                log.warning("the progress of job %s could not be stored: %s", context.job_id, error)
+                log.warning("the progress of job %d could not be stored: %s", context.job_id, error)
 
     def _is_alive(self, owner: str | None) -> bool:
         """Whether the process that holds a job still runs; of other machines only the heartbeat tells."""
-        machine, _, pid = (owner or "").rpartition(":")
-        if machine != self._machine or not pid.isdecimal() or sys.platform == "win32":
+        known = owner or ""
+        if known == self.owner:
             return True
-        if int(pid) == os.getpid():
+        if known.startswith(self._prefix):
+            return False
+        machine, _, rest = known.partition(":")
+        pid = rest.partition(":")[0]
+        if machine != self._prefix.partition(":")[0] or not pid.isdecimal() or sys.platform == "win32":
             return True
         try:
             os.kill(int(pid), 0)
-        except ProcessLookupError:
+        except (ProcessLookupError, OverflowError):
             return False
         except PermissionError:
             return True

@@ -160,7 +160,7 @@ def test_a_reference_that_cannot_be_one_is_a_bad_request(service: Service, refer
 def test_what_somebody_looks_at_is_hashed_next(service: Service, builder: Builder, root: int) -> None:
     service.get("/api/v1/loras/zebra")
     with builder.catalog.read() as conn:
-        (task,) = next_to_hash(conn, MACHINE, exclude=(), full_roots=(), limit=1)
+        (task,) = next_to_hash(conn, MACHINE, exclude=(), limit=1)
     assert task.rel == b"style/zebra.safetensors"
 
 

@@ -7,7 +7,7 @@ import socket
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx
 
@@ -68,6 +68,13 @@ class Actions:
         return {"scan": [], "hashing": {"files": 0}}
 
 
+class Sent(NamedTuple):
+    """Headers and undecoded body of an answer."""
+
+    headers: httpx.Headers
+    content: bytes
+
+
 class Service:
     """An application over a test catalog, asked without any network by `ask`."""
 
@@ -115,6 +122,20 @@ class Service:
         answer = self.ask("GET", path, headers=headers)
         assert answer.status_code == 200, answer.text
         return answer.json()
+
+    def raw(self, path: str, headers: Mapping[str, str]) -> Sent:
+        """Send a local GET and return the answer with its body as it was sent."""
+        assert self._runner is not None
+        return self._runner.run(self._raw(path, dict(headers)))
+
+    async def _raw(self, path: str, headers: dict[str, str]) -> Sent:
+        transport = httpx.ASGITransport(self.app, client=LOCAL)
+        url = "http://127.0.0.1:8567"
+        async with (
+            httpx.AsyncClient(transport=transport, base_url=url) as client,
+            client.stream("GET", path, headers=headers) as answer,
+        ):
+            return Sent(answer.headers, b"".join([part async for part in answer.aiter_raw()]))
 
     async def _ask(
         self, method: str, path: str, peer: tuple[str, int], headers: dict[str, str], body: dict[str, Any]

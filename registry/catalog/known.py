@@ -1,0 +1,113 @@
+"""What a scan compares files on disk with: rows by path, by inode, by quick key."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sqlalchemy import select
+
+from registry.catalog import tables
+from registry.catalog.keys import in_chunks
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Connection
+
+    from registry.views import FileStat
+
+_TABLES = tables.TABLES
+FILE, HEADER = _TABLES["file"], _TABLES["header"]
+
+
+class KnownFile(NamedTuple):
+    """What a rescan compares: one row of the catalog."""
+
+    rel: bytes
+    id: int
+    size: int
+    mtime_ns: int
+    device: int
+    inode: int
+    state: str
+    derived_version: int
+    header_digest: bytes | None
+    hash_state: str
+    state_since: int
+
+
+_COMPARED = (
+    select(
+        FILE.c.path_raw,
+        FILE.c.id,
+        FILE.c.size,
+        FILE.c.mtime_ns,
+        FILE.c.device,
+        FILE.c.inode,
+        FILE.c.state,
+        FILE.c.derived_version,
+        HEADER.c.digest,
+        FILE.c.hash_state,
+        FILE.c.state_since,
+    )
+    .select_from(FILE)
+    .outerjoin(HEADER, HEADER.c.id == FILE.c.header_id)
+)
+
+
+def known_files(conn: Connection, root_id: int, after: bytes, limit: int) -> Sequence[tuple[Any, ...]]:
+    """Return up to `limit` rows of a root in byte order of their paths, each the fields of KnownFile."""
+    where = (FILE.c.root_id == root_id, FILE.c.path_raw > after)
+    return conn.execute(_COMPARED.where(*where).order_by(FILE.c.path_raw).limit(limit)).all()
+
+
+def known_paths(conn: Connection, root_id: int, rels: Sequence[bytes]) -> dict[bytes, KnownFile]:
+    """Return the rows of a root at the given relative paths."""
+    found: dict[bytes, KnownFile] = {}
+    for part in in_chunks(rels):
+        query = _COMPARED.where(FILE.c.root_id == root_id, FILE.c.path_raw.in_(part))
+        found.update((row[0], KnownFile(*row)) for row in conn.execute(query))
+    return found
+
+
+class Candidate(NamedTuple):
+    """A row that may be the file now met elsewhere."""
+
+    id: int
+    root_id: int
+    rel: bytes
+    state: str
+    quick_key: bytes | None
+
+
+_CANDIDATE = (FILE.c.id, FILE.c.root_id, FILE.c.path_raw, FILE.c.state, FILE.c.quick_key)
+
+
+def same_inode(
+    conn: Connection, stats: Sequence[FileStat]
+) -> dict[tuple[int, int, int, int], list[Candidate]]:
+    """Return the rows with the device, inode, size and modification time of one of the stats, by these."""
+    wanted = {(stat.device, stat.inode, stat.size, stat.mtime_ns) for stat in stats if stat.inode}
+    found: dict[tuple[int, int, int, int], list[Candidate]] = {}
+    for part in in_chunks(sorted({inode for _, inode, _, _ in wanted})):
+        query = (
+            select(FILE.c.device, FILE.c.inode, FILE.c.size, FILE.c.mtime_ns, *_CANDIDATE)
+            .where(FILE.c.inode.in_(part))
+            .order_by(FILE.c.id)
+        )
+        for device, inode, size, mtime_ns, *rest in conn.execute(query):
+            key = (device, inode, size, mtime_ns)
+            if key in wanted:
+                found.setdefault(key, []).append(Candidate(*rest))
+    return found
+
+
+def same_quick_key(conn: Connection, quick_keys: Sequence[bytes]) -> dict[bytes, list[Candidate]]:
+    """Return the rows that have these quick keys, oldest first; empty files are all alike and left out."""
+    found: dict[bytes, list[Candidate]] = {}
+    for part in in_chunks(quick_keys):
+        query = select(*_CANDIDATE).where(FILE.c.quick_key.in_(part), FILE.c.size > 0).order_by(FILE.c.id)
+        for candidate in map(Candidate._make, conn.execute(query)):
+            if candidate.quick_key is not None:
+                found.setdefault(candidate.quick_key, []).append(candidate)
+    return found

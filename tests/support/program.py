@@ -1,0 +1,54 @@
+"""Runs the real command line program in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+ROOT = Path(__file__).resolve().parents[2]
+_SECONDS = 120
+
+
+class Outcome(NamedTuple):
+    """What a run of the program left behind; the streams are decoded from UTF-8."""
+
+    code: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        """Return the one document on standard output of a run that went well."""
+        assert self.code == 0, self.err
+        return json.loads(self.out)
+
+
+def command_of(*arguments: str | bytes) -> list[str | bytes]:
+    """Return the command line of the program."""
+    return [sys.executable, "-m", "cli", *arguments]
+
+
+def environment_of(data: Path, more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return an environment in which the program keeps its catalog in `data` and knows no other settings."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("LORAS_")}
+    own = {"LORAS_DATA_DIR": str(data), "LORAS_CONFIG": str(data / "none.toml"), "PYTHONPATH": str(ROOT)}
+    return {**kept, **own, "PYTHONIOENCODING": "utf-8", "LORAS_WORKERS": "1", **(more or {})}
+
+
+def run(data: Path, arguments: Sequence[str | bytes], more: Mapping[str, str] | None = None) -> Outcome:
+    """Run the program to its end."""
+    done = subprocess.run(
+        command_of(*arguments),
+        env=environment_of(data, more),
+        cwd=data.parent,
+        capture_output=True,
+        check=False,
+        timeout=_SECONDS,
+    )
+    return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())

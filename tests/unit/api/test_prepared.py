@@ -1,0 +1,118 @@
+"""Answers kept in temporary files: made once, shared, closed when the last reader left."""
+
+from __future__ import annotations
+
+import gzip
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from registry.api.prepared import BLOCK, KEPT, Key, Prepared, PreparedAnswers
+from registry.errors import CatalogFull
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+BODY = bytes(range(256)) * 5000
+
+
+@pytest.fixture
+def answers(tmp_path: Path) -> Iterator[PreparedAnswers]:
+    made = PreparedAnswers(tmp_path)
+    yield made
+    made.close()
+
+
+def key(generation: int, route: str = "/list") -> Key:
+    return Key(route, generation, 0)
+
+
+def building(of: Key, log: list[Key]) -> Callable[[Callable[[bytes], object]], Key]:
+    def build(write: Callable[[bytes], object]) -> Key:
+        log.append(of)
+        write(gzip.compress(BODY, 0))
+        return of
+
+    return build
+
+
+def test_an_answer_is_made_once_for_each_generation(answers: PreparedAnswers) -> None:
+    log: list[Key] = []
+    for generation in (1, 1, 2, 2):
+        answers.get(key(generation), building(key(generation), log)).leave()
+    assert log == [key(1), key(2)]
+
+
+def test_several_readers_get_the_whole_of_one_file(answers: PreparedAnswers) -> None:
+    log: list[Key] = []
+    first, second = (answers.get(key(1), building(key(1), log)) for _ in range(2))
+    assert first is second
+    pairs = list(zip(first.blocks(), second.blocks(), strict=True))
+    assert len(pairs) > 1
+    assert gzip.decompress(b"".join(one for one, _ in pairs)) == BODY
+    assert [one for one, _ in pairs] == [two for _, two in pairs]
+    plain = list(first.plain_blocks())
+    assert b"".join(plain) == BODY
+    assert max(map(len, plain)) <= BLOCK
+    first.leave()
+    second.leave()
+
+
+def test_a_reader_keeps_an_older_answer_to_its_end(answers: PreparedAnswers) -> None:
+    log: list[Key] = []
+    old = answers.get(key(1), building(key(1), log))
+    blocks = old.blocks()
+    begun = next(blocks)
+    answers.get(key(2), building(key(2), log)).leave()
+    assert gzip.decompress(begun + b"".join(blocks)) == BODY
+    old.leave()
+    with pytest.raises(ValueError, match="closed"):
+        list(old.blocks())
+
+
+def test_only_a_few_answers_are_kept(answers: PreparedAnswers) -> None:
+    log: list[Key] = []
+    made: list[Prepared] = []
+    for index in range(KEPT + 1):
+        made.append(answers.get(key(1, f"/{index}"), building(key(1, f"/{index}"), log)))
+        made[-1].leave()
+    with pytest.raises(ValueError, match="closed"):
+        list(made[0].blocks())
+    assert list(made[1].blocks())
+
+
+def test_of_many_who_ask_at_once_one_makes_it(answers: PreparedAnswers) -> None:
+    log: list[Key] = []
+
+    def ask() -> None:
+        answers.get(key(1), building(key(1), log)).leave()
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert log == [key(1)]
+
+
+def test_an_answer_that_fails_leaves_nothing_and_can_be_made_again(
+    answers: PreparedAnswers, tmp_path: Path
+) -> None:
+    def failing(write: Callable[[bytes], object]) -> Key:
+        write(b"begun")
+        raise RuntimeError("no more")
+
+    with pytest.raises(RuntimeError, match="no more"):
+        answers.get(key(1), failing)
+    assert list(tmp_path.iterdir()) == []
+    answers.get(key(1), building(key(1), [])).leave()
+
+
+def test_a_full_disk_is_named(answers: PreparedAnswers) -> None:
+    def failing(_: Callable[[bytes], object]) -> Key:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(CatalogFull, match="No space left"):
+        answers.get(key(1), failing)
