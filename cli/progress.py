@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
@@ -40,6 +41,14 @@ class Bar:
         if self._progress is not None and self._task is not None:
             described = None if text is None else plain(text)
             self._progress.update(self._task, completed=done, total=total, description=described)
+
+
+def size_of(path: str) -> int | None:
+    """Return how long a bar for reading a file must be, unknown where the file cannot be looked at."""
+    try:
+        return Path(path).stat().st_size
+    except (OSError, ValueError):
+        return None
 
 
 class Bars:
@@ -84,5 +93,5 @@ def bars(*, counting: str = "files") -> Iterator[Bars]:
         (DownloadColumn(), TransferSpeedColumn()) if counting == "bytes" else (MofNCompleteColumn(),)
     )
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), *counted, TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), redirect_stdout=False) as progress:
+    with Progress(*columns, console=Console(stderr=True), redirect_stdout=False, transient=True) as progress:
         yield Bars(progress)

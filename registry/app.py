@@ -1,4 +1,4 @@
-"""The composition root: settings in, an open registry out. Wires catalog, workers, jobs and hashing together."""
+"""The composition root: settings in, an open registry out; wires catalog, workers, jobs and hashing."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class Settings(BaseSettings):
     database_url: str | None = Field(
         default=None,
         repr=False,  # it may hold a password
-        description="postgresql+psycopg://user:password@host/name, or sqlite:///path; empty = in the data folder",
+        description="postgresql+psycopg://user:password@host/name or sqlite:///path; else in the data folder",
     )
     data_dir: Path = Field(
         default_factory=lambda: user_data_path(APP, appauthor=False),

@@ -11,7 +11,7 @@ from cli.options import given, verb
 from cli.output import emit_json, flush, pairs, say, size
 
 if TYPE_CHECKING:
-    from cli.progress import Bars
+    from cli.progress import Bar
     from registry.views import Hashes
 
 ORDER: Final = 60
@@ -42,10 +42,11 @@ def hash_(
     failed: UnreadableFile | None = None
     json = given(context).json
     with bars(counting="bytes") as shown:
+        bar = shown.add("reading")
         for path in files:
             document: dict[str, object] = {"path": path, "size": None, "hashes": None, "problems": []}
             try:
-                hashes = _hash(path, shown)
+                hashes = _hash(path, bar)
             except UnreadableFile as error:
                 failed = failed or error
                 document["problems"] = [{"slug": error.slug, "text": str(error)}]
@@ -62,10 +63,11 @@ def hash_(
         raise failed
 
 
-def _hash(path: str, shown: Bars) -> Hashes:
+def _hash(path: str, bar: Bar) -> Hashes:
+    from cli.progress import size_of
     from registry.hashing.reader import hash_file
 
-    bar = shown.add(path)
+    bar.move(0, size_of(path), path)
     return hash_file(path, progress=bar.move, threads=os.cpu_count() or 1).hashes
 
 

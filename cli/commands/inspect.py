@@ -10,7 +10,7 @@ from cli.options import given, verb
 from cli.output import emit_json, flush, say
 
 if TYPE_CHECKING:
-    from cli.progress import Bars
+    from cli.progress import Bar
 
 ORDER: Final = 50
 app = typer.Typer()
@@ -45,9 +45,10 @@ def inspect(
     failed: UnreadableFile | None = None
     json = given(context).json
     with bars(counting="bytes") as shown:
+        bar = shown.add("reading")
         for path in files:
             try:
-                documents.append(_inspect(path, shown, hashes=not no_hash))
+                documents.append(_inspect(path, bar, hashes=not no_hash))
             except UnreadableFile as error:
                 failed = failed or error
                 documents.append(unreadable(path, error))
@@ -63,9 +64,11 @@ def inspect(
         raise failed
 
 
-def _inspect(path: str, shown: Bars, *, hashes: bool) -> dict[str, object]:
+def _inspect(path: str, bar: Bar, *, hashes: bool) -> dict[str, object]:
+    from cli.progress import size_of
     from registry.ingest.inspecting import inspect_file
 
     if not hashes:
         return inspect_file(path, hashes=False)
-    return inspect_file(path, progress=shown.add(path).move)
+    bar.move(0, size_of(path), path)
+    return inspect_file(path, progress=bar.move)

@@ -37,10 +37,9 @@ def show(
     from cli.describe import describe_lora
     from registry.catalog.lookup import resolve
     from registry.catalog.reading import lora_detail
-    from registry.formats.packing import clean_text
 
     with opened(context) as registry, registry.catalog.read() as conn:
-        detail = lora_detail(conn, resolve(conn, clean_text(ref), registry.machine_id), registry.machine_id)
+        detail = lora_detail(conn, resolve(conn, ref, registry.machine_id), registry.machine_id)
     if given(context).json:
         emit_json(detail)
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, func, select
 
 from registry.catalog import tables
 from registry.catalog.keys import in_chunks
@@ -28,22 +28,24 @@ def refresh_collisions(unit: Unit) -> int:
     )
     wanted = {row.id: row for row in unit.conn.execute(query)}
     known = set(unit.conn.execute(select(PROBLEM.c.file_id).where(PROBLEM.c.slug == SLUG)).scalars())
-    for part in in_chunks(sorted(known - wanted.keys())):
+    gone, new = sorted(known - wanted.keys()), sorted(wanted.keys() - known)
+    for part in in_chunks(gone):
         unit.conn.execute(delete(PROBLEM).where(PROBLEM.c.slug == SLUG, PROBLEM.c.file_id.in_(part)))
     rows = [
         {
             "scope": f"file:{file_id}",
             "file_id": file_id,
-            "root_id": row.root_id,
-            "path": row.path,
+            "root_id": wanted[file_id].root_id,
+            "path": wanted[file_id].path,
             "slug": SLUG,
-            "text": _TEXT.format(name=row.name[:200]),
+            "text": _TEXT.format(name=wanted[file_id].name[:200]),
             "stage": "names",
             "at": unit.now,
         }
-        for file_id, row in wanted.items()
-        if file_id not in known
+        for file_id in new
     ]
-    if rows:
-        unit.conn.execute(insert(PROBLEM), rows)
+    unit.insert(PROBLEM, rows)
+    for part in in_chunks(gone + new):
+        for lora_id in unit.conn.execute(select(FILE.c.lora_id).where(FILE.c.id.in_(part))).scalars():
+            unit.changed("lora", lora_id, "changed", lora_id=lora_id)
     return len(wanted)

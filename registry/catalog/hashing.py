@@ -44,7 +44,7 @@ class Backlog(NamedTuple):
     done: int
 
 
-def next_to_hash(
+def next_to_hash(  # noqa: PLR0913 - each narrows the queue, and all are named
     conn: Connection,
     machine_id: str,
     *,
@@ -105,7 +105,7 @@ def want_hashes(unit: Unit, lora_id: int) -> None:
     unit.conn.execute(update(FILE).where(where).values(hash_priority=1))
 
 
-def record_hashes(
+def record_hashes(  # noqa: PLR0913, PLR0917 - the columns of one result
     unit: Unit,
     file_id: int,
     stat: FileStat,

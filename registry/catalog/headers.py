@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import bindparam, delete, exists, select, update
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _TABLES = tables.TABLES
 FILE, HEADER, LORA = _TABLES["file"], _TABLES["header"], _TABLES["lora"]
+_NAME = itemgetter(0)
 
 
 class StoredHeader(NamedTuple):
@@ -46,7 +48,10 @@ def store_headers(
         for fact in by_digest.values()
         if fact.digest in known and known[fact.digest][1] < derived_version
     ]
-    ids = tag_ids.resolve(unit, {tag for fact in (*new, *old) for tag, _ in fact.tags})
+    names: set[str] = set()
+    for fact in (*new, *old):
+        names.update(map(_NAME, fact.tags))
+    ids = tag_ids.resolve(unit, names)
     stored = {digest: StoredHeader(key, kind) for digest, (key, _, kind) in known.items()}
     rows_new: list[dict[str, object]] = []
     for key, fact in zip(unit.allocate("header", len(new)), new, strict=True):

@@ -41,6 +41,7 @@ FILE, LORA, DIGEST = (_TABLES[name] for name in ("file", "lora", "digest"))
 # What a hard link has from the row of its other name.
 _SHARED = ("header_id", "quick_key", "tail", "data_size", "cause", "derived_version", "lora_id")
 _HASHED = ("hash_state", "hashed_at", "verified", "claims")
+_UNFINISHED = frozenset({"all-zeros", "empty-file", "too-small", "truncated-data", "truncated-header"})
 _NO_FACTS = dict.fromkeys(("header_id", "quick_key", "tail", "data_size", "cause"))
 _UNSEEN = ("id", "device", "inode", "nlink", "derived_version")
 _VISIBLE = tuple(column.name for column in FILE.columns if column.name not in _UNSEEN)
@@ -147,7 +148,7 @@ class _BatchWriter:
             if not same_key:
                 values["claims"] = None
                 self._stale.append(row.id)
-            if facts is not None and _other_weights(row, facts):
+            if facts is not None and _other_weights(row, facts) and not self._was_unfinished(row):
                 self._replaced.append((values, met))
         self._keep(row, values, met)
 
@@ -189,6 +190,14 @@ class _BatchWriter:
         refresh_loras(self._unit, touched)
         drop_unused_headers(self._unit, self._old_headers)
 
+    def _was_unfinished(self, row: Row[Any]) -> bool:
+        """Let the lora of a copy that stopped half-way start anew: there is nothing to replace."""
+        if row.cause not in _UNFINISHED:
+            return False
+        where = (LORA.c.id == row.lora_id) & (LORA.c.files == 1)
+        values = {"identity": f"{PROVISIONAL}{row.id}"}
+        return bool(self._unit.conn.execute(update(LORA).where(where).values(values)).rowcount)
+
     def _row_values(self, row: Row[Any], seen: FileSeen) -> dict[str, Any]:
         values = {column.name: getattr(row, column.name) for column in FILE.columns}
         values["row_id"] = values.pop("id")
@@ -215,7 +224,7 @@ class _BatchWriter:
         known: dict[str, int] = {}
         for part in in_chunks(identities):
             query = select(LORA.c.identity, LORA.c.id).where(LORA.c.identity.in_(part))
-            known.update(self._unit.conn.execute(query).tuples().all())
+            known.update(self._unit.conn.execute(query).all())
         ids = iter(self._unit.allocate("lora", len(identities) - len(known)))
         rows = []
         for identity, (values, met) in zip(identities, self._replaced, strict=True):

@@ -24,7 +24,7 @@ STALE_MS = 30_000
 _MAX_ERROR = 2000
 
 
-def start_job(
+def start_job(  # noqa: PLR0913 - what, for whom, and how to tell that somebody else is gone
     unit: Unit,
     kind: str,
     key: str,

@@ -31,27 +31,23 @@ class KnownFile(NamedTuple):
     inode: int
     state: str
     derived_version: int
-    header_digest: bytes | None
+    header_id: int | None
     hash_state: str
     state_since: int
 
 
-_COMPARED = (
-    select(
-        FILE.c.path_raw,
-        FILE.c.id,
-        FILE.c.size,
-        FILE.c.mtime_ns,
-        FILE.c.device,
-        FILE.c.inode,
-        FILE.c.state,
-        FILE.c.derived_version,
-        HEADER.c.digest,
-        FILE.c.hash_state,
-        FILE.c.state_since,
-    )
-    .select_from(FILE)
-    .outerjoin(HEADER, HEADER.c.id == FILE.c.header_id)
+_COMPARED = select(
+    FILE.c.path_raw,
+    FILE.c.id,
+    FILE.c.size,
+    FILE.c.mtime_ns,
+    FILE.c.device,
+    FILE.c.inode,
+    FILE.c.state,
+    FILE.c.derived_version,
+    FILE.c.header_id,
+    FILE.c.hash_state,
+    FILE.c.state_since,
 )
 
 
@@ -67,6 +63,15 @@ def known_paths(conn: Connection, root_id: int, rels: Sequence[bytes]) -> dict[b
     for part in in_chunks(rels):
         query = _COMPARED.where(FILE.c.root_id == root_id, FILE.c.path_raw.in_(part))
         found.update((row[0], KnownFile(*row)) for row in conn.execute(query))
+    return found
+
+
+def header_digests(conn: Connection, header_ids: Sequence[int]) -> dict[int, bytes]:
+    """Return the digests of headers by their ids."""
+    found: dict[int, bytes] = {}
+    for part in in_chunks(header_ids):
+        query = select(HEADER.c.id, HEADER.c.digest).where(HEADER.c.id.in_(part))
+        found.update((key, digest) for key, digest in conn.execute(query))
     return found
 
 

@@ -129,7 +129,7 @@ def _state(conn: Connection, catalog: Catalog, revisions: Path, *, allow_upgrade
         )
     if not allow_upgrade:
         raise SchemaMismatch(
-            f"the schema of {redacted(str(catalog.url))} (revision {current}) is older than this program needs",
+            f"{redacted(str(catalog.url))} is older (revision {current}) than this program needs",
             remedy="stop the other clients, then run `loras db upgrade`",
         )
     return _State.OLDER

@@ -37,14 +37,14 @@ def replace_problems(
     """Make the problems of these files in this stage exactly the given ones: (file id, path, notes)."""
     known = _known(unit, PROBLEM.c.file_id, [file_id for file_id, _, _ in found])
     wanted = [
-        _problem(unit, stage, note, f"file:{file_id}", path, root_id, file_id)
+        _problem(unit, stage, note, {"scope": f"file:{file_id}", "path": path, "file_id": file_id}, root_id)
         for file_id, path, notes in found
         for note in notes
     ]
     _settle(unit, known, wanted, [row.id for row in known if row.stage == stage])
 
 
-def replace_root_problems(
+def replace_root_problems(  # noqa: PLR0913 - two of them narrow what is replaced, by name
     unit: Unit,
     stage: str,
     root_id: int,
@@ -58,7 +58,10 @@ def replace_root_problems(
     Only those of the folder `under` and what lies below it, or only those of `paths`, are replaced. If that
     is news, the change log says that the root changed.
     """
-    wanted = [_problem(unit, stage, note, _scope(root_id, path), path, root_id) for path, note in found]
+    wanted = [
+        _problem(unit, stage, note, {"scope": _scope(root_id, path), "path": path, "file_id": None}, root_id)
+        for path, note in found
+    ]
     where = (PROBLEM.c.root_id == root_id) & (PROBLEM.c.stage == stage) & PROBLEM.c.file_id.is_(None)
     if under:
         scope = _scope(root_id, under)
@@ -108,14 +111,12 @@ def copy_problems(unit: Unit, root_id: int, twins: Mapping[int, tuple[int, str]]
     unit.insert(PROBLEM, rows)
 
 
-def _problem(
-    unit: Unit, stage: str, note: Note, scope: str, path: str, root_id: int, file_id: int | None = None
-) -> dict[str, Any]:
+def _problem(unit: Unit, stage: str, note: Note, place: Mapping[str, Any], root_id: int) -> dict[str, Any]:
     return {
-        "scope": scope,
-        "file_id": file_id,
+        "scope": place["scope"],
+        "file_id": place["file_id"],
         "root_id": root_id,
-        "path": clean_text(path),
+        "path": clean_text(place["path"]),
         "slug": note.slug,
         "text": clean_text(note.text)[:_MAX_TEXT],
         "stage": stage,
@@ -184,7 +185,7 @@ def count_problems(conn: Connection) -> dict[str, int]:
         .group_by(PROBLEM.c.slug)
         .order_by(PROBLEM.c.slug)
     )
-    return dict(conn.execute(query).tuples().all())
+    return dict(conn.execute(query).all())
 
 
 # What was wrong with a file that is gone waits for the file to come back.

@@ -90,7 +90,7 @@ _IDENTIFIED = (
 )
 
 
-def list_loras(
+def list_loras(  # noqa: PLR0913 - what a list can be asked for, all named
     conn: Connection,
     *,
     machine_id: str,

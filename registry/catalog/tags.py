@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select
@@ -22,15 +23,16 @@ TAG = tables.TABLES["tag"]
 
 def pack_tags(pairs: Iterable[tuple[int, int]]) -> bytes:
     """Pack (tag id, count) pairs as LEB128 numbers, in the given order."""
+    return b"".join([_leb128(number) for pair in pairs for number in pair])
+
+
+@lru_cache(maxsize=1 << 15)
+def _leb128(number: int) -> bytes:
     out = bytearray()
-    add = out.append
-    for pair in pairs:
-        for number in pair:
-            rest = number
-            while rest > 0x7F:
-                add(rest & 0x7F | 0x80)
-                rest >>= 7
-            add(rest)
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
     return bytes(out)
 
 
@@ -65,9 +67,7 @@ class TagIds:
             return known
         found: dict[str, int] = {}
         for part in in_chunks(missing):
-            found.update(
-                unit.conn.execute(select(TAG.c.name, TAG.c.id).where(TAG.c.name.in_(part))).tuples().all()
-            )
+            found.update(unit.conn.execute(select(TAG.c.name, TAG.c.id).where(TAG.c.name.in_(part))).all())
         new = [name for name in missing if name not in found]
         ids = unit.allocate("tag", len(new))
         unit.insert(TAG, [{"id": key, "name": name} for key, name in zip(ids, new, strict=True)])
@@ -92,5 +92,5 @@ def tag_names(conn: Connection, ids: Sequence[int]) -> dict[int, str]:
     """Return the names of tag ids."""
     found: dict[int, str] = {}
     for part in in_chunks(ids):
-        found.update(conn.execute(select(TAG.c.id, TAG.c.name).where(TAG.c.id.in_(part))).tuples().all())
+        found.update(conn.execute(select(TAG.c.id, TAG.c.name).where(TAG.c.id.in_(part))).all())
     return found

@@ -10,6 +10,7 @@ from sqlalchemy import func, insert, select, update
 
 from registry.catalog import tables
 from registry.errors import BadRequest, Conflict, NotFound
+from registry.formats.packing import clean_text
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -66,7 +67,7 @@ def list_tokens(conn: Connection) -> list[TokenView]:
 
 def revoke_token(unit: Unit, name: str) -> None:
     """Make a token useless; NotFound if there is none of that name."""
-    where = (TOKEN.c.name == name) & TOKEN.c.revoked_at.is_(None)
+    where = (TOKEN.c.name == clean_text(name)) & TOKEN.c.revoked_at.is_(None)
     if not unit.conn.execute(update(TOKEN).where(where).values(revoked_at=unit.now)).rowcount:
         raise NotFound(f"there is no token called {name!r}", remedy="`loras token list` shows them")
 

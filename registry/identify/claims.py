@@ -19,7 +19,9 @@ from registry.identify.names import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from registry.identify.rows import WordVariant
 
 _OTHER = re.compile(r"[^a-z0-9]+")
 _MAX_TEXT = 400
@@ -89,24 +91,22 @@ def base_model(metadata: Mapping[str, str], architecture: str, size_variant: str
         known = CHECKPOINT_HASHES.get(str(metadata.get(key, "")).lower())
         if known is not None and known[0] == architecture:
             return known[1]
-    word = _variant(metadata, architecture, VARIANT_KEYS, titles=False)
-    if word is None:
-        word = _variant(metadata, architecture, TITLE_KEYS, titles=True)
+    rows = [row for row in WORD_VARIANTS if row.architecture == architecture]
+    word = (
+        _variant(metadata, VARIANT_KEYS, [row for row in rows if not row.general])
+        or _variant(metadata, TITLE_KEYS, [row for row in rows if row.in_title])
+        or _variant(metadata, VARIANT_KEYS, [row for row in rows if row.general])
+    )
     if word is None or size_variant is None:
         return word or size_variant
     return VARIANT_PAIRS.get((word, size_variant), size_variant)
 
 
-def _variant(
-    metadata: Mapping[str, str], architecture: str, keys: tuple[str, ...], *, titles: bool
-) -> str | None:
+def _variant(metadata: Mapping[str, str], keys: tuple[str, ...], rows: Sequence[WordVariant]) -> str | None:
     texts = [f"-{folded(metadata[key])}" for key in keys if isinstance(metadata.get(key), str)]
-    if not texts:
-        return None
-    for row in WORD_VARIANTS:
-        if row.architecture != architecture or (titles and not row.in_title):
-            continue
-        if any(f"-{word}" in text for word in row.words for text in texts):
+    for row in rows if texts else ():
+        start = "" if row.within else "-"
+        if any(f"{start}{word}" in text for word in row.words for text in texts):
             return row.variant
     return None
 

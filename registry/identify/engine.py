@@ -68,10 +68,17 @@ def _adapter(metadata: Mapping[str, str], survey: Survey, family: str) -> Identi
     verdict = judge(survey, claimed, "lora")
     adapter, evidence = _adapter_name(metadata, survey, family, verdict.architecture)
     kind = "lora"
+    stray = min(survey.names.strays, default=None)
+    if verdict.architecture == "unknown" and stray is not None and STRAYS[stray].kind == "controlnet":
+        return _stray(metadata, survey, stray)
     if verdict.architecture == "unknown" and survey.names.foreign * 2 >= survey.names.denoiser > 0:
         kind = "other"
         verdict.settle("none")
         verdict.evidence.append("module names of a language, vision or speech model")
+    elif verdict.architecture == "unknown" and family == "other":
+        kind = "other"
+        verdict.settle("none")
+        verdict.evidence.append("tensors of a kind that only adapters of language models have")
     elif verdict.architecture == "unknown":
         verdict.evidence.append("no known diffusion model has modules of these names")
         verdict.evidence += [f"metadata {claim.key} say {shown(claim.value)}" for claim in claimed[:1]]
@@ -130,29 +137,32 @@ def _without_adapter(
     embedding = _embedding(tensors, metadata, survey)
     if embedding is not None:
         return embedding
-    claimed = claims(metadata)
-    verdict = Verdict()
     stray = min(survey.names.strays, default=None)
-    if stray is not None and STRAYS[stray].kind == "controlnet":
-        row = STRAYS[stray]
-        verdict.settle("none")
-        verdict.evidence.append(f"{survey.names.strays[stray]} tensors have names of {row.what}")
-        adapter = "control_lora" if row.what.endswith("control-LoRA") else "none"
-        return _finish(metadata, survey, verdict, (row.kind, adapter))
-    whole = judge(survey, claimed, "checkpoint")
+    if stray is not None:
+        alone = survey.names.strays[stray] == survey.names.tensors
+        if STRAYS[stray].kind == "controlnet" or (alone and STRAYS[stray].part):
+            return _stray(metadata, survey, stray)
+    whole = judge(survey, claims(metadata), "checkpoint")
     if survey.names.scored and whole.architecture != "unknown":
         return _finish(metadata, survey, whole, ("checkpoint", "none"), ["whole weights, no adapter factors"])
+    if stray is not None:
+        return _stray(metadata, survey, stray)
+    verdict = Verdict()
     verdict.settle("none")
-    if stray is None:
-        verdict.evidence.append(
-            f"none of {survey.names.tensors} tensor names belongs to a known model or adapter"
-        )
-        return _finish(metadata, survey, verdict, ("other", "none"))
-    row = STRAYS[stray]
     verdict.evidence.append(
-        f"{survey.names.strays[stray]} of {survey.names.tensors} tensors have names of a {row.what}"
+        f"none of {survey.names.tensors} tensor names belongs to a known model or adapter"
     )
-    return _finish(metadata, survey, verdict, (row.kind, "none"))
+    return _finish(metadata, survey, verdict, ("other", "none"))
+
+
+def _stray(metadata: Mapping[str, str], survey: Survey, number: int) -> Identification:
+    """Answer for a file that is known and no adapter of a diffusion model."""
+    row = STRAYS[number]
+    verdict = Verdict()
+    verdict.settle("none")
+    count = survey.names.strays[number]
+    verdict.evidence.append(f"{count} of {survey.names.tensors} tensors have names of: {row.what}")
+    return _finish(metadata, survey, verdict, (row.kind, row.adapter))
 
 
 def _embedding(

@@ -11,7 +11,7 @@ from registry.identify.rules_encoders import ENCODERS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from registry.identify.rows import Encoder, Usual
+    from registry.identify.rows import Absence, Encoder, Usual
     from registry.identify.survey import Survey
 
 _ROWS = {row.name: row for row in ARCHITECTURES}
@@ -46,7 +46,8 @@ def judge(survey: Survey, claimed: Sequence[Claim], kind: str) -> Verdict:
     candidates = _by_widths(survey, candidates, verdict)
     candidates = _by_dimensions(survey, candidates)
     candidates = _by_completeness(survey, candidates, verdict)
-    candidates = _by_absence(survey, candidates, claimed, verdict)
+    absences = [row for row in enumerate(ABSENCES) if _holds(row[1], survey, claimed, kind)]
+    candidates = _by_absence(survey, candidates, absences, verdict)
     _decide(survey, candidates, claimed, kind, verdict)
     _compare(claimed, verdict)
     return verdict
@@ -195,15 +196,20 @@ def _complete(survey: Survey, name: str) -> bool:
     return False
 
 
+def _holds(row: Absence, survey: Survey, claimed: Sequence[Claim], kind: str) -> bool:
+    """Tell whether what is missing was left out by nobody; whole weights leave nothing out."""
+    if kind == "checkpoint":
+        return True
+    if row.layouts and not set(row.layouts) & set(survey.names.layouts):
+        return False
+    return not any(word in folded(claim.value) for word in row.unless for claim in claimed)
+
+
 def _by_absence(
-    survey: Survey, candidates: list[str], claimed: Sequence[Claim], verdict: Verdict
+    survey: Survey, candidates: list[str], absences: Sequence[tuple[int, Absence]], verdict: Verdict
 ) -> list[str]:
-    for number, row in enumerate(ABSENCES):
+    for number, row in absences:
         if row.winner not in candidates or not set(candidates) & set(row.losers):
-            continue
-        if row.layouts and not set(row.layouts) & set(survey.names.layouts):
-            continue
-        if any(word in folded(claim.value) for word in row.unless for claim in claimed):
             continue
         if (number, True) in survey.names.seen and (number, False) not in survey.names.seen:
             seen = sum(1 for slot in {group[0] for group in survey.groups} if (number, True) in slot.absences)

@@ -262,11 +262,16 @@ TITLE_KEYS: tuple[str, ...] = ("modelspec.title", "ss_output_name")
 # The first row whose architecture was decided and one of whose words occurs counts. Words are in the
 # spelling of ALIASES.
 WORD_VARIANTS: tuple[WordVariant, ...] = (
-    WordVariant("sdxl", "noobai", ("noobai", "noob-ai", "noobxl", "noob-xl"), in_title=True),
-    WordVariant("sdxl", "illustrious", ("illustrious", "ilxl", "wai-illustrious"), in_title=True),
+    WordVariant("sdxl", "noobai", ("noobai", "noob-ai", "noobxl", "noob-xl"), in_title=True, within=True),
+    WordVariant("sdxl", "illustrious", ("illustrious",), in_title=True, within=True),
+    WordVariant("sdxl", "illustrious", ("ilxl",), in_title=True),
     WordVariant("sdxl", "pony", ("pony", "ponydiffusionv6xl", "ponyxl", "autismmix", "autismmixsdxl")),
     WordVariant(
-        "sdxl", "pony", ("ponyxl", "ponydiffusion", "pony-diffusion", "pony-xl", "ponysdxl"), in_title=True
+        "sdxl",
+        "pony",
+        ("ponyxl", "ponydiffusion", "pony-diffusion", "pony-xl", "ponysdxl", "pdxl"),
+        in_title=True,
+        within=True,
     ),
     WordVariant("sdxl", "animagine", ("animagine", "animaginexl"), in_title=True),
     WordVariant("sdxl", "sdxl-turbo", ("xl-turbo", "sdxl-turbo", "turbo-v1")),
@@ -286,6 +291,8 @@ WORD_VARIANTS: tuple[WordVariant, ...] = (
             "xl-base-1-0",
             "sd-xl-base-1-0-0-9vae",
         ),
+        # kohya-ss/sd-scripts write this for every SDXL checkpoint
+        general=True,
     ),
     WordVariant("sd2", "sd2-768-v", ("sd-v2-v", "v2-768-v", "v2-1-768", "768-v-ema")),
     WordVariant("sd2", "sd2-512", ("v2-512", "512-base-ema", "v2-1-512", "2-1-base", "2-base")),
@@ -294,7 +301,7 @@ WORD_VARIANTS: tuple[WordVariant, ...] = (
     WordVariant("sd15", "novelai", ("animefull-final-pruned", "nai", "novelai")),
     WordVariant("sd15", "sd1.4", ("v1-4", "sd-1-4")),
     WordVariant("sd15", "sd1.5", ("v1-5", "sd-1-5", "1-5-pruned", "sd15", "v1-5-pruned-emaonly")),
-    WordVariant("sd3", "sd3.5-large-turbo", ("3-5-large-turbo",)),
+    WordVariant("sd3", "sd3.5-large-turbo", ("3-5-large-turbo", "sd3-5-large-turbo", "sd35-large-turbo")),
     WordVariant("sd3", "sd3.5-large", ("3-5-large", "sd3-5-large", "sd35-large")),
     WordVariant("sd3", "sd3.5-medium", ("3-5-medium", "sd3-5-medium", "sd35-medium")),
     WordVariant("sd3", "sd3-medium", ("sd3m", "v3-medium", "sd3-medium", "3-medium")),

@@ -15,6 +15,8 @@ from registry.identify.rules_affixes import (
     ADAPTER_PREFIXES,
     ATTACHED,
     CONVOLUTIONS,
+    DIFFUSION_LAYOUTS,
+    DOTTED_PARTS,
     MODULE_LAYOUTS,
     NAMED_FACTORS,
     PATCHERS,
@@ -126,7 +128,7 @@ class Slot:
         self.adapter_prefix = affixes.adapter
         self.required: frozenset[str] = marks.get("required", _NOTHING)
         self.widths: frozenset[tuple[str, str, tuple[int, ...]]] = marks.get("width", _NOTHING)
-        self.foreign = "foreign" in marks or "foreign" in full
+        self.foreign = ("foreign" in marks or "foreign" in full) and affixes.layout not in DIFFUSION_LAYOUTS
         self.strays: frozenset[int] = full.get("stray", _NOTHING)
         self.convolution = "convolution" in marks
         self.patcher = "patcher" in marks
@@ -218,6 +220,13 @@ def _cut_prefixes(module: str) -> tuple[str, _Affixes]:
     return module, _Affixes(slot, layout, adapter, bare)
 
 
+def _words(module: str) -> list[str]:
+    """Split a module path into words; parts of dotted paths that only look like another model's are told."""
+    if "_attn_" in module and "." in module:
+        return [word for part in module.split(".") for word in DOTTED_PARTS.get(part) or words(part)]
+    return words(module)
+
+
 @lru_cache(maxsize=1 << 13)
 def _slot(affixes: _Affixes, suffix: Suffix, parts: tuple[str, ...], whole: tuple[str, ...]) -> Slot:
     return Slot(affixes, suffix, parts, whole)
@@ -234,7 +243,7 @@ def read_name(name: str) -> Part:
     module, suffix = _cut_suffix(name[:MAX_NAME])
     whole = words(module)
     rest, affixes = _cut_prefixes(module)
-    parts = [word for word in words(rest) if word != "processor"]
+    parts = [word for word in _words(rest) if word != "processor"]
     if "processor" in rest and affixes.bare and suffix.role in _ATTACHED_ROLES:
         affixes = affixes._replace(layout="xlabs" if rest.startswith(("double", "single")) else "diffusers")
     collapsed = template(parts)

@@ -110,11 +110,16 @@ class Usual(NamedTuple):
 
 
 class Stray(NamedTuple):
-    """Names of things that are not adapters of a diffusion model: `kind` and a word for a person."""
+    """Names of things that are not adapters of a diffusion model: `kind` and a word for a person.
+
+    A `part` of a model is itself where nothing else is in the file, and not a checkpoint.
+    """
 
     what: str
     kind: str
     modules: tuple[str, ...]
+    adapter: str = "none"
+    part: bool = False
 
 
 class SizeVariant(NamedTuple):
@@ -126,9 +131,15 @@ class SizeVariant(NamedTuple):
 
 
 class WordVariant(NamedTuple):
-    """A variant of an architecture that metadata name: any of `words` in the texts about the base model."""
+    """A variant of an architecture that metadata name: any of `words` in the texts about the base model.
+
+    Words count at the beginning of a word, or anywhere with `within` (`waiNSFWIllustrious`). With `in_title`
+    they count in titles too. A `general` row counts only where no other text names a variant.
+    """
 
     architecture: str
     variant: str
     words: tuple[str, ...]
     in_title: bool = False
+    within: bool = False
+    general: bool = False

@@ -30,6 +30,9 @@ USUAL: tuple[Usual, ...] = (
     Usual("wan", ("hunyuan_dit",)),
     Usual("ltx2", ("ltx",)),
     Usual("sd15", ("sd2",)),
+    Usual("krea2", ("flux1",)),
+    # Attention of a second kind alone is what SD 3.5 Medium adds to SD 3; the others never lack the first.
+    Usual("sd3", ("pixart", "sana", "ltx", "ltx2"), layout="lycoris"),
     Usual("z_image", ("ideogram4",)),
 )
 

@@ -245,6 +245,9 @@ SUFFIXES: tuple[Suffix, ...] = (
 # Names that are a factor as a whole (LoRA-ViT numbers its layers and keeps no module names).
 WHOLE_NAMES: tuple[Suffix, ...] = (Suffix("w_a_#", *_DOWN), Suffix("w_b_#", *_UP))
 
+# Layouts of prefixes that only adapters of diffusion models have, whatever the module after them is called.
+DIFFUSION_LAYOUTS = frozenset({"kohya", "lycoris", "onetrainer", "comfyui"})
+
 # Prefixes that speak of an adapter even where the ending is a plain `.weight`.
 ADAPTER_PREFIXES = ("lora_", "lycoris_", "oft_")
 

@@ -100,6 +100,9 @@ JOINT: tuple[Architecture, ...] = (
             *_BFL_MODULATION,
             *_XLABS,
             *_BFL_ENDS,
+            # diffusers fuse_qkv_projections
+            "transformer_blocks.#.attn.{to_qkv,to_added_qkv}",
+            "single_transformer_blocks.#.attn.to_qkv",
             "{vector_in,guidance_in}.*",
             "x_embedder",
             "context_embedder",
@@ -363,9 +366,18 @@ JOINT: tuple[Architecture, ...] = (
     ),
 )
 
-# kohya-ss/sd-scripts adapts every linear layer of a FLUX.1 block, so modulation is missing only where there is
-# none. ostris/ai-toolkit (PEFT names) and musubi-tuner's FLUX.1 Kontext leave it out by themselves.
+# kohya-ss/sd-scripts adapts every linear layer of a FLUX.1 block, so modulation is missing only where there
+# is none. ostris/ai-toolkit (PEFT names) and musubi-tuner's FLUX.1 Kontext leave it out by themselves.
 JOINT_ABSENCES: tuple[Absence, ...] = (
+    Absence(
+        winner="chroma",
+        losers=("flux1", "flux2", "hunyuan_video", "hunyuan_image"),
+        seen=("distilled_guidance_layer.*",),
+        absent=(),
+        stem="double_blocks",
+        at_least=0,
+        why="a distilled guidance layer is part of Chroma only",
+    ),
     Absence(
         winner="chroma",
         losers=("flux1", "hunyuan_video", "hunyuan_image"),

@@ -41,7 +41,7 @@ FOREIGN_MODULES: tuple[str, ...] = (
 )
 
 STRAYS: tuple[Stray, ...] = (
-    Stray("Stability control-LoRA", "controlnet", ("lora_controlnet",)),
+    Stray("Stability control-LoRA", "controlnet", ("lora_controlnet",), "control_lora"),
     Stray(
         "ControlNet",
         "controlnet",
@@ -76,6 +76,7 @@ STRAYS: tuple[Stray, ...] = (
         "AnimateDiff motion module",
         "other",
         ("{down_blocks,up_blocks}.#.motion_modules.*", "mid_block.motion_modules.*"),
+        part=True,
     ),
     Stray("CLIP or SigLIP vision model", "other", ("{vision_model,visual_projection,visual}.*",)),
     Stray(

@@ -96,7 +96,8 @@ SINGLE: tuple[Architecture, ...] = (
             "blocks.#.mlp.{up,down,gate}",
             "{txtfusion,txtmlp,tmlp,tproj,last}.*",
             "first",
-            "transformer_blocks.#.attn.{to_q,to_k,to_v,to_out,to_out.0,to_gate}",
+            # bghira/SimpleTuner fuses the three projections
+            "transformer_blocks.#.attn.{to_q,to_k,to_v,to_qkv,to_out,to_out.0,to_gate}",
             "transformer_blocks.#.ff.{up,down,gate}",
             "text_fusion.*",
             "txt_in.{linear_1,linear_2}",

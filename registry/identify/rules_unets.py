@@ -143,6 +143,7 @@ UNETS: tuple[Architecture, ...] = (
             "clip_txt_mapper",
             "clip_txt_pooled_mapper",
             "clip_img_mapper",
+            "clip_mapper",
             "{effnet_mapper,pixels_mapper}.*",
             "embedding.1",
             "clf.1",
@@ -179,6 +180,15 @@ PLACES: tuple[Place, ...] = (
 )
 
 UNET_ABSENCES: tuple[Absence, ...] = (
+    Absence(
+        winner="kolors",
+        losers=("sdxl",),
+        seen=("encoder_hid_proj",),
+        absent=(),
+        stem="down_blocks",
+        at_least=0,
+        why="a projection of the text encoder's states is part of Kolors only",
+    ),
     Absence(
         winner="svd",
         losers=("sd15", "sd2", "sdxl"),

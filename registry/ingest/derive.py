@@ -5,6 +5,7 @@ Imports only formats, identify, wire and the reader, so that a worker starts fas
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -21,6 +22,7 @@ from registry.hashing.reader import QuickHead, read_head, read_quick
 from registry.identify import identify
 from registry.views import FileFacts, FileStat, HeaderFacts, Note
 from registry.wire.a1111 import NO_METADATA, metadata_json, metadata_visible
+from registry.wire.companions import MODEL_EXTENSIONS
 from registry.wire.gzip_segments import compress_fragment
 
 if TYPE_CHECKING:
@@ -34,11 +36,13 @@ DERIVED_VERSION: Final = 1
 """Raise it when rules or fields get better: headers are then read again, without hashing again."""
 
 MAX_TAGS: Final = 20_000
+_OPENED: Final = tuple(extension.encode() for extension in MODEL_EXTENSIONS)
 _SHOWN_TAGS: Final = 50
 _MAX_TEXT: Final = 4000
 _INT64: Final = 1 << 63
 # The list is sent far more often than it is made, but it is made 10,000 times in a scan.
 _LEVEL: Final = 4
+_SLOW_SECONDS: Final = 0.002
 
 
 class Task(NamedTuple):
@@ -63,7 +67,7 @@ class Derived(NamedTuple):
 
 
 Read = Callable[[str, bytes | None], QuickHead | None]
-"""Reads the head and the end of a file; given the digest of a header, `None` if the file still has that one."""
+"""Reads the head and the end of a file; given the digest of a header, `None` if it still has that one."""
 
 
 def read_unless_known(path: str, known: bytes | None) -> QuickHead | None:
@@ -79,9 +83,23 @@ def read_unless_known(path: str, known: bytes | None) -> QuickHead | None:
 
 
 def derive_chunk(tasks: Sequence[Task], readers: int, read: Read = read_unless_known) -> list[Derived]:
-    """Look at some files with several readers at once; never raises for what a file holds."""
-    if readers <= 1 or len(tasks) <= 1:
-        return [derive(task, read) for task in tasks]
+    """Look at some files; never raises for what a file holds.
+
+    As soon as one has to be waited for, as on a share or a spinning disk, `readers` of them read ahead. For
+    files that are at hand, threads cost more than they bring.
+    """
+    answers: list[Derived] = []
+    for number, task in enumerate(tasks, 1):
+        began = time.perf_counter()
+        head = _read(task, read)
+        waited = time.perf_counter() - began
+        answers.append(_answer(task, head))
+        if waited > _SLOW_SECONDS and readers > 1 and number < len(tasks):
+            return answers + _read_ahead(tasks[number:], readers, read)
+    return answers
+
+
+def _read_ahead(tasks: Sequence[Task], readers: int, read: Read) -> list[Derived]:
     with ThreadPoolExecutor(min(readers, len(tasks))) as pool:
         heads = pool.map(lambda task: _read(task, read), tasks)
         return [_answer(task, head) for task, head in zip(tasks, heads, strict=True)]
@@ -132,6 +150,11 @@ def facts_of(head: QuickHead, *, opened: bool = True) -> FileFacts:
     )
 
 
+def is_opened(rel: bytes) -> bool:
+    """Whether a file of this name may be parsed; others, pickles above all, are taken as bytes."""
+    return rel.lower().endswith(_OPENED)
+
+
 def signed(stat: FileStat) -> FileStat:
     """Return the stat with device and inode folded to the signed 64 bits that databases hold."""
     return FileStat(stat[0], stat[1], fold_inode(stat[2]), fold_inode(stat[3]), stat[4])
@@ -173,11 +196,18 @@ def header_facts(raw: bytes, header: Header) -> HeaderFacts:
         "notes": pack_json([asdict(note) for note in notes[:100]]),
         **_training_columns(training),
     }
-    tags: dict[str, int] = {}
+    return HeaderFacts(blake3(raw).digest(), columns, _tags(training))
+
+
+def _tags(training: Training) -> tuple[tuple[str, int], ...]:
+    found: dict[str, int] = {}
     for tag in training.tags[:MAX_TAGS]:
         name = stored_tag(tag.tag)
-        tags[name] = min(tags.get(name, 0) + tag.count, _INT64 - 1)
-    return HeaderFacts(blake3(raw).digest(), columns, tuple(tags.items()))
+        if name in found:
+            found[name] += tag.count
+        else:
+            found[name] = tag.count
+    return tuple((name, min(count, _INT64 - 1)) for name, count in found.items())
 
 
 def _trigger_json(words: TriggerWords) -> dict[str, object]:

@@ -16,7 +16,7 @@ from registry.formats.trainers import detect_trainer
 from registry.hashing.claims import check_claims
 from registry.hashing.lookup import identity, is_hash_of_nothing
 from registry.hashing.reader import hash_file
-from registry.ingest.derive import signed
+from registry.ingest.derive import is_opened, signed
 from registry.ingest.hashreaders import Readers, Rules, Waiting
 from registry.views import FileStat, Note
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 # The hashes of a file that are stored and looked up; AutoV2 and AutoV3 are their beginnings.
 STORED = ("sha256", "autov1", "blake3", "crc32", "data_sha256", "sshs_legacy_hash", "tensor_hash")
+# Those of them that take a file as bytes, whatever it may be.
+OF_BYTES = ("sha256", "autov1", "blake3", "crc32")
 _TICK_SECONDS = 0.5
 
 
@@ -151,23 +153,27 @@ class HashQueue:
 
 def _record(unit: Unit, task: HashTask, hashed: HashedFile) -> bool:
     hashes, header = hashed.hashes, hashed.header
-    trainer, _ = detect_trainer(header.metadata)
-    claims = check_claims(header.metadata, hashes, header, trainer)
+    claims: tuple[Claim, ...] = ()
+    digests = digests_of(hashes)
+    if is_opened(task.rel):
+        trainer, _ = detect_trainer(header.metadata)
+        claims = check_claims(header.metadata, hashes, header, trainer)
+        found = identity(header, hashes)
+    else:
+        digests = {name: digests[name] for name in OF_BYTES}
+        found = f"file:{hashes.sha256}"
+    if is_hash_of_nothing(found.partition(":")[2]):
+        # Nothing tells an empty file apart: it keeps its provisional identity.
+        found = f"{PROVISIONAL}{task.file_id}"
     return record_hashes(
         unit,
         task.file_id,
         signed(FileStat(*hashed.stat)),
-        _identity(task, hashed),
-        digests_of(hashes),
+        found,
+        digests,
         [asdict(claim) for claim in claims],
         _problems(claims),
     )
-
-
-def _identity(task: HashTask, hashed: HashedFile) -> str:
-    """Return the identity of a file; an empty one keeps its provisional one, since nothing tells it apart."""
-    found = identity(hashed.header, hashed.hashes)
-    return f"{PROVISIONAL}{task.file_id}" if is_hash_of_nothing(found.partition(":")[2]) else found
 
 
 def digests_of(hashes: Hashes) -> dict[str, str]:

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from registry.catalog.ingesting import Observation, record_files
+from registry.catalog.known import header_digests
 from registry.errors import Cancelled, CatalogRace
-from registry.ingest.derive import DERIVED_VERSION, Derived, Task
+from registry.ingest.derive import DERIVED_VERSION, Derived, Task, is_opened
 from registry.ingest.moves import Moves, Newcomer
-from registry.ingest.paths import absolute, extension_suffixes, long_path
+from registry.ingest.paths import absolute, long_path
 from registry.views import FileSeen, Note
-from registry.wire.companions import MODEL_EXTENSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,10 +26,9 @@ if TYPE_CHECKING:
     from registry.ingest.workers import Deriver, Pending
     from registry.views import RootView
 
-CHUNK = 32
+CHUNK = 64
 WRITE_BATCH = 256
 _ATTEMPTS = 3
-_OPENED = extension_suffixes(MODEL_EXTENSIONS)
 
 
 @dataclass(slots=True)
@@ -70,12 +69,13 @@ class Engine(NamedTuple):
 class Met(NamedTuple):
     """A file whose header must be looked at: what was seen, its row if it has one.
 
-    `only_inode` says that the row differs by nothing but its inode.
+    `only_inode` says that the row differs by nothing but its inode; `known` is then the digest of its header.
     """
 
     seen: FileSeen
     row: KnownFile | None = None
     only_inode: bool = False
+    known: bytes | None = None
 
 
 @dataclass(slots=True)
@@ -122,7 +122,7 @@ class Pipeline:
             self.engine.deriver.forget(self._running.popleft()[0])
 
     def _submit(self) -> None:
-        met, self._met = self._met, []
+        met, self._met = self._with_digests(self._met), []
         asked = [one for one in met if not one.seen.placeholder]
         distant = [one for one in met if one.seen.placeholder]
         if distant:
@@ -132,13 +132,20 @@ class Pipeline:
             self._running.append((self.engine.deriver.submit(tasks, self.root.header_readers), asked))
         self._drain(2 * max(1, self.engine.deriver.workers))
 
+    def _with_digests(self, met: list[Met]) -> list[Met]:
+        wanted = [one.row.header_id for one in met if one.row and one.row.header_id and one.only_inode]
+        if not wanted:
+            return met
+        with self.engine.catalog.read() as conn:
+            digests = header_digests(conn, wanted)
+        return [one._replace(known=digests.get(one.row.header_id or 0)) if one.row else one for one in met]
+
     def _task(self, key: int, met: Met) -> Task:
-        row = met.row
-        known = None
-        if row is not None and met.only_inode and row.derived_version == self.engine.derived_version:
-            known = row.header_digest
+        # A row of older rules is read again in any case.
+        current = met.row is not None and met.row.derived_version == self.engine.derived_version
+        known = met.known if current else None
         path = long_path(absolute(self.root.path or "", met.seen.rel))
-        return Task(key, path, met.seen.rel.lower().endswith(_OPENED), known)
+        return Task(key, path, is_opened(met.seen.rel), known)
 
     def _drain(self, allowed: int) -> None:
         """Take what the child processes have done until no more than `allowed` chunks are under way."""
@@ -162,7 +169,7 @@ class Pipeline:
             with self.engine.catalog.read() as conn:
                 origins = self.moves.origins(conn, newcomers)
         for answer in answers:
-            seen, row, only_inode = met[answer.key]
+            seen, _, only_inode, known = met[answer.key]
             facts = answer.facts
             if answer.problem is not None:
                 # It may be readable next time: its row, if any, stays as it was.
@@ -173,7 +180,7 @@ class Pipeline:
                 self._ready.append(self._continued(seen, None, origins))
                 continue
             digest = facts.header.digest if facts.header is not None else None
-            self.inode_only += only_inode and row is not None and row.header_digest == digest
+            self.inode_only += only_inode and digest == known
             self.counts.problems += len(facts.problems)
             self._ready.append(self._continued(seen, answer, origins))
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 import stat
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from registry.catalog.collisions import refresh_collisions
 from registry.catalog.companions import stored_companions
@@ -29,11 +31,14 @@ from registry.views import FileSeen, FileStat, Note
 from registry.wire.companions import MODEL_EXTENSIONS, PICKLE_EXTENSIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from registry.views import RootView
 
 __all__ = ["Engine", "ScanCounts", "scan_paths", "scan_root", "scope_of"]
+
+Row = Sequence[Any]
+"""The fields of KnownFile."""
 
 PAGE = 2000
 _ASK_EVERY = 500
@@ -53,11 +58,12 @@ class _Scan:
     vanished: list[tuple[int, bytes, int]] = field(default_factory=list)
     blind: list[bytes] = field(default_factory=list)
     compared: int = 0
+    counts: ScanCounts = field(init=False)
+    version: int = field(init=False)
 
-    @property
-    def counts(self) -> ScanCounts:
-        """What was counted so far."""
-        return self.line.counts
+    def __post_init__(self) -> None:
+        self.counts = self.line.counts
+        self.version = self.engine.derived_version
 
 
 def scope_of(root: RootView, roots: Sequence[RootView]) -> Scope:
@@ -109,7 +115,12 @@ def scan_paths(
         for folder, files in sorted(by_folder.items()):
             beside.enter(list_folder(scan.scope, folder, may_be_companion))
             for entry in files:
-                _met(scan, entry, rows.get(entry.rel), beside)
+                scan.counts.files += 1
+                row = rows.get(entry.rel)
+                if row is None:
+                    scan.line.look(Met(_seen(entry, beside)))
+                else:
+                    _compare(scan, entry, row, beside)
         scan.line.finish()
     except BaseException:
         scan.line.abandon()
@@ -136,31 +147,54 @@ def _is_empty(path: str) -> bool:
 
 def _merge(scan: _Scan, under: bytes) -> None:
     """Walk and rows side by side, both in byte order of the relative path."""
-    rows = _rows(scan, under)
+    rows = chain.from_iterable(_pages(scan, under))
     row = next(rows, None)
     with scan.engine.catalog.read() as conn:
         beside = Beside(stored_companions(conn, scan.root.id, under))
-    cancelled = scan.engine.cancelled
+    counts, cancelled = scan.counts, scan.engine.cancelled
     for item in walk(scan.scope, under=under, beside=may_be_companion, cancelled=cancelled):
-        if type(item) is Folder:
+        if type(item) is Entry:
+            counts.files += 1
+            rel = item[0]
+            while row is not None and row[0] < rel:
+                _vanished(scan, row)
+                row = next(rows, None)
+            if row is None or row[0] != rel:
+                scan.line.look(Met(_seen(item, beside)))
+            else:
+                if not _is_untouched(scan, item, row, beside):
+                    _compare(scan, item, KnownFile._make(row), beside)
+                row = next(rows, None)
+            if counts.files % _ASK_EVERY == 0:
+                _ask(scan)
+        elif type(item) is Folder:
             beside.enter(item)
         elif type(item) is Trouble:
             _trouble(scan, item)
-        elif type(item) is Entry:
-            rel = item.rel
-            while row is not None and row.rel < rel:
-                _vanished(scan, row)
-                row = next(rows, None)
-            if row is not None and row.rel == rel:
-                _met(scan, item, row, beside)
-                row = next(rows, None)
-            else:
-                _met(scan, item, None, beside)
-            if scan.counts.files % _ASK_EVERY == 0:
-                _ask(scan)
     while row is not None:
         _vanished(scan, row)
         row = next(rows, None)
+
+
+def _is_untouched(scan: _Scan, entry: Entry, row: Row, beside: Beside) -> bool:
+    """Whether nothing has to be done about a file: the quick answer to what `_compare` asks in full.
+
+    Ten thousand files are asked in a twentieth of a second, which names for fields would double.
+    """
+    if (
+        row[2] == entry[1]
+        and row[3] == entry[2]
+        and (row[5] == entry[4] or scan.root.ignore_inode)
+        and row[6] == "present"
+        and row[7] == scan.version
+        and row[9] != "skipped"
+        and not entry[7]
+        and not beside.differs(entry[0], row[1])
+    ):
+        scan.counts.unchanged += 1
+        scan.compared += 1
+        return True
+    return False
 
 
 def _ask(scan: _Scan) -> None:
@@ -169,30 +203,26 @@ def _ask(scan: _Scan) -> None:
         raise Cancelled("the scan was stopped")
 
 
-def _rows(scan: _Scan, under: bytes) -> Iterator[KnownFile]:
+def _pages(scan: _Scan, under: bytes) -> Iterator[Sequence[Row]]:
     after, before = (under + b"/", under + b"0") if under else (b"", None)
     while True:
         with scan.engine.catalog.read() as conn:
             page = known_files(conn, scan.root.id, after, PAGE)
-        for row in page:
-            if before is not None and row[0] >= before:
-                return
-            yield KnownFile._make(row)
+        if before is not None and page and page[-1][0] >= before:
+            yield [row for row in page if row[0] < before]
+            return
+        yield page
         if len(page) < PAGE:
             return
         after = page[-1][0]
 
 
-def _met(scan: _Scan, entry: Entry, row: KnownFile | None, beside: Beside) -> None:
-    scan.counts.files += 1
-    if row is None:
-        scan.line.look(Met(_seen(entry, beside)))
-        return
+def _compare(scan: _Scan, entry: Entry, row: KnownFile, beside: Beside) -> None:
     scan.compared += 1
     same_content = entry.size == row.size and entry.mtime_ns == row.mtime_ns
     # An inode of 0 is one that is not known: of a root that was relocated, or of a file system without any.
     same_inode = scan.root.ignore_inode or row.inode in {0, fold_inode(entry.inode)}
-    derived = entry.placeholder or row.derived_version == scan.engine.derived_version
+    derived = entry.placeholder or row.derived_version == scan.version
     if not (same_content and same_inode and derived) or _fetched_or_sent_away(entry, row):
         scan.line.look(Met(_seen(entry, beside), row, only_inode=same_content and not same_inode))
         return
@@ -219,9 +249,10 @@ def _trouble(scan: _Scan, trouble: Trouble) -> None:
         scan.blind.append(trouble.rel + b"/" if trouble.rel else b"")
 
 
-def _vanished(scan: _Scan, row: KnownFile) -> None:
-    if row.state != "missing" and not row.rel.startswith(tuple(scan.blind)):
-        scan.vanished.append((row.id, row.rel, row.state_since))
+def _vanished(scan: _Scan, row: Row) -> None:
+    known = KnownFile._make(row)
+    if known.state != "missing" and not known.rel.startswith(tuple(scan.blind)):
+        scan.vanished.append((known.id, known.rel, known.state_since))
 
 
 def _is_back(scan: _Scan, rel: bytes) -> bool:

@@ -9,6 +9,7 @@ import signal
 import threading
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from registry.errors import Cancelled
@@ -53,6 +54,7 @@ class Deriver:
         self._closed = False
         self._lock = threading.Lock()
         self._quarantine = threading.Lock()
+        self._suspects: ProcessPoolExecutor | None = None
 
     def submit(self, tasks: Sequence[Task], readers: int) -> Pending:
         """Start looking at one chunk of files with `readers` at once."""
@@ -84,7 +86,7 @@ class Deriver:
             if pending.pool is not None:
                 self._drop(pending.pool)
         with self._quarantine:
-            return self._alone(pending.tasks, pending.readers, cancelled)
+            return self._alone(pending.tasks, cancelled)
 
     @staticmethod
     def forget(pending: Pending) -> None:
@@ -98,20 +100,24 @@ class Deriver:
             pool = self._pool
         if pool is not None:
             self._drop(pool)
+        with self._quarantine:
+            if self._suspects is not None:
+                self._suspects.shutdown(wait=True, cancel_futures=True)
+                self._suspects = None
 
-    def _alone(self, tasks: Sequence[Task], readers: int, cancelled: Callable[[], bool]) -> list[Derived]:
-        """Look at suspects in a process of their own, fewer and fewer at once, until the culprit is found."""
-        if cancelled():
-            raise Cancelled("the reading of headers was stopped")
-        with _pool(1) as pool:
-            try:
-                return pool.submit(derive_chunk, tasks, readers, self._read).result()
-            except BrokenProcessPool:
-                pass
-        if len(tasks) == 1:
-            return [Derived(tasks[0].key, None, _DIED)]
-        half = len(tasks) // 2
-        return self._alone(tasks[:half], readers, cancelled) + self._alone(tasks[half:], readers, cancelled)
+    def _alone(self, tasks: Sequence[Task], cancelled: Callable[[], bool]) -> list[Derived]:
+        """Look at suspects one after the other in a process of their own: who is in work then did it."""
+        answers: list[Derived] = []
+        while len(answers) < len(tasks):
+            if cancelled() or self._closed:
+                raise Cancelled("the reading of headers was stopped")
+            pool = self._suspects = self._suspects or _pool(1)
+            answers += _until_it_dies(pool, tasks[len(answers) :], self._read)
+            if len(answers) < len(tasks):
+                answers.append(Derived(tasks[len(answers)].key, None, _DIED))
+                self._suspects = None
+                pool.shutdown(wait=True, cancel_futures=True)
+        return answers
 
     def _started(self) -> ProcessPoolExecutor:
         with self._lock:
@@ -126,6 +132,19 @@ class Deriver:
             if self._pool is pool:
                 self._pool = None
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _until_it_dies(pool: ProcessPoolExecutor, tasks: Sequence[Task], read: Read) -> list[Derived]:
+    """Return the answers of the one process of a pool until it stops, in order."""
+    futures: list[Future[list[Derived]]] = []
+    answers: list[Derived] = []
+    with suppress(BrokenProcessPool):
+        for task in tasks:
+            futures.append(pool.submit(derive_chunk, [task], 1, read))  # noqa: PERF401 - kept if one fails
+    with suppress(BrokenProcessPool):
+        for future in futures:
+            answers += future.result()
+    return answers
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 BEAT_SECONDS = 1.0
+# Process ids are used again, in a container by each start of it.
+_THIS_START = uuid.uuid4().hex[:8]
 
 
 class JobContext:
@@ -80,8 +82,7 @@ class Jobs:
         self._unstored: dict[int, tuple[JobContext, _End]] = {}
         self._lock = threading.Lock()
         self._prefix = f"{machine_id}:{os.getpid()}:"
-        # Process ids are used again, in a container by each start of it.
-        self.owner = self._prefix + uuid.uuid4().hex[:8]
+        self.owner = self._prefix + _THIS_START
 
     def register(self, kind: str, body: Callable[[JobContext], object]) -> None:
         """Say what a kind of job does; `body` returns a JSON-able result."""

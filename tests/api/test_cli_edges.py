@@ -236,7 +236,7 @@ def test_serve_prints_its_address_once_and_a_second_one_names_it(tmp_path: Path)
         server.send_signal(signal.SIGINT)
         _, err = server.communicate(timeout=60)
     assert b"Traceback" not in err
-    assert server.returncode == 0
+    assert server.returncode == 130
 
 
 def test_serving_other_machines_needs_a_token(tmp_path: Path) -> None:

@@ -101,7 +101,13 @@ SAMPLES: tuple[Sample, ...] = (
         },
     ),
     Sample("flux1", bfl(3072, modulation=True, mlp=12288)),
-    Sample("chroma", bfl(3072, modulation=False, mlp=12288, blocks=19)),
+    Sample(
+        "chroma",
+        {
+            **bfl(3072, modulation=False, mlp=12288, blocks=19),
+            "distilled_guidance_layer.in_proj": (64, 5120),
+        },
+    ),
     Sample("chroma", {"distilled_guidance_layer.layers.0.in_layer": (5120, 5120)}),
     Sample("flux2", bfl(6144, modulation=False, mlp=36864)),
     Sample("flux2", bfl(4096, modulation=False, mlp=24576)),

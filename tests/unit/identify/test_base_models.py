@@ -19,6 +19,13 @@ FLUX = state_dict(bfl(3072, modulation=True, mlp=12288))
         ({"ss_sd_model_name": "noobaiXLNAIXL_vPred10Version.safetensors"}, "noobai"),
         ({"modelspec.title": "Style for NoobAI"}, "noobai"),
         ({"modelspec.title": "cute pony"}, None),
+        ({"modelspec.title": "style_pdxl"}, "pony"),
+        ({"ss_sd_model_name": "waiNSFWIllustrious_v110.safetensors"}, "illustrious"),
+        (
+            {"ss_base_model_version": "sdxl_base_v1-0", "modelspec.title": "A style for Illustrious"},
+            "illustrious",
+        ),
+        ({"ss_base_model_version": "sdxl_base_v1-0"}, "sdxl-1.0"),
         ({"ss_sd_model_name": "sd_xl_base_1.0.safetensors"}, "sdxl-1.0"),
         ({"modelspec.architecture": "stable-diffusion-xl-turbo-v1/lora"}, "sdxl-turbo"),
         ({"ss_base_model_version": "flux1-schnell"}, None),
@@ -58,6 +65,15 @@ def test_only_variants_of_the_decided_architecture_count(
 )
 def test_widths_and_words_name_a_variant_together(size: int, metadata: dict[str, str], variant: str) -> None:
     assert identify(state_dict(wan(size)), metadata).base_model == variant
+
+
+def test_a_turbo_checkpoint_is_told_from_the_one_it_was_made_of() -> None:
+    tensors = state_dict({"joint_blocks.0.x_block.attn.qkv": (2432, 7296)})
+    assert (
+        identify(tensors, {"ss_sd_model_name": "sd3.5_large_turbo.safetensors"}).base_model
+        == "sd3.5-large-turbo"
+    )
+    assert identify(tensors, {"ss_sd_model_name": "sd3_medium.safetensors"}).base_model == "sd3.5-large"
 
 
 @pytest.mark.parametrize(

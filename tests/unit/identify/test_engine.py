@@ -71,6 +71,109 @@ def test_chroma_is_told_from_flux_by_the_missing_modulation_whatever_the_metadat
     assert found.architecture == "chroma"
 
 
+@pytest.mark.parametrize("prefix", ["diffusion_model.", "transformer."])
+def test_modulation_that_a_trainer_leaves_out_does_not_make_flux_a_chroma(prefix: str) -> None:
+    tensors = state_dict(bfl(3072, modulation=False, mlp=12288, blocks=19), prefix=prefix, adapter="peft")
+    found = identify(tensors, {})
+    assert found.architecture == "flux1"
+    assert "chroma" in found.ambiguous_with
+    assert identify(tensors, {"ss_base_model_version": "chroma"}).architecture == "chroma"
+
+
+def test_kontext_without_modulation_is_flux() -> None:
+    tensors = state_dict(bfl(3072, modulation=False, mlp=12288, blocks=19))
+    assert identify(tensors, {"ss_base_model_version": "flux_kontext"}).architecture == "flux1"
+
+
+def test_a_whole_model_without_modulation_is_chroma_in_any_layout() -> None:
+    tensors = plain(bfl(3072, modulation=False, mlp=12288, blocks=19))
+    assert answer(identify(tensors, {})) == ("checkpoint", "chroma", "none")
+
+
+def test_a_flattened_convolution_is_no_sign_of_linear_projections() -> None:
+    tensors = state_dict(
+        {f"{SD_BLOCK}.proj_in": (640, 640), f"{SD_BLOCK}.proj_out": (640, 640)}, adapter="loha"
+    )
+    found = identify(tensors, {})
+    assert {"sd15", "sd2"} <= {found.architecture, *found.ambiguous_with}
+
+
+def test_dotted_names_keep_the_words_that_tell_hunyuan_from_flux() -> None:
+    names = ["transformer.double_blocks.0.img_attn_qkv.lora_A.weight"]
+    found = identify(dict.fromkeys(names, TensorInfo(None, None)), {})
+    assert found.architecture == "hunyuan_video"
+    names = ["transformer.double_blocks.0.img_attn.qkv.lora_A.weight"]
+    assert identify(dict.fromkeys(names, TensorInfo(None, None)), {}).architecture == "flux1"
+
+
+@pytest.mark.parametrize(
+    ("names", "architecture", "adapter"),
+    [
+        (["lycoris_transformer_blocks_21_attn_to_qkv.lokr_w1"], "krea2", "lokr"),
+        (["lycoris_text_fusion_layerwise_blocks_0_attn_to_qkv.lokr_w1"], "krea2", "lokr"),
+        (["lycoris_transformer_blocks_3_attn2_to_q.lokr_w1"], "sd3", "lokr"),
+        (["transformer.distilled_guidance_layer.layers.0.in_layer.dora_scale"], "chroma", "dora"),
+        (["diffusion_model.av_ca_a2v_gate_adaln_single.linear.lora_A.weight"], "ltx2", "lora"),
+        (["diffusion_model.img_emb.proj.1.lora_down.weight"], "wan", "lora"),
+        (["diffusion_model.head.head.lora_down.weight"], "wan", "lora"),
+        (["transformer.blocks.0.attn1.to_q.lora_A.weight"], "wan", "lora"),
+        (["lora_unet_up_blocks_3_attentions_0_transformer_blocks_0_attn1_to_q.alpha"], "sd15", "lora"),
+        (["unet.output_blocks.5.1.transformer_blocks.1.ff.net.0.proj.lora_up.weight"], "sdxl", "lora"),
+        (
+            [
+                "noise_refiner.0.attn.to_k.lora_A.default.weight",
+                "ref_image_refiner.0.attn.to_k.lora_A.default.weight",
+            ],
+            "omnigen2",
+            "lora",
+        ),
+        (["lora_unet_single_blocks_0_linear1_q.lora_down.weight"], "hunyuan_image", "lora"),
+        (
+            ["transformer.txt_in.individual_token_refiner.blocks.0.mlp.fc1.lora_A.weight"],
+            "hunyuan_video",
+            "lora",
+        ),
+        (["lora_unet_blocks_0_attn_qkv.alpha"], "unknown", "lora"),
+    ],
+)
+def test_a_few_names_without_shapes_are_enough(names: list[str], architecture: str, adapter: str) -> None:
+    found = identify(dict.fromkeys(names, TensorInfo(None, None)), {})
+    assert (found.kind, found.architecture, found.adapter) == ("lora", architecture, adapter)
+
+
+def test_ltx_of_the_width_of_its_successor_is_the_successor_and_both_are_named() -> None:
+    tensors = state_dict({"transformer_blocks.0.attn1.to_q": (4096, 4096)}, prefix="diffusion_model.")
+    found = identify(tensors, {})
+    assert (found.architecture, found.ambiguous_with) == ("ltx2", ("ltx",))
+    assert identify(tensors, {"modelspec.architecture": "ltxv-13b/lora"}).architecture == "ltx"
+
+
+def test_a_mochi_adapter_of_the_four_usual_projections_is_told_by_its_blocks() -> None:
+    names = ("to_q", "to_k", "to_v", "to_out.0")
+    for blocks, architecture in ((48, "mochi"), (42, "cogvideox")):
+        modules = {
+            f"transformer_blocks.{number}.attn1.{name}": (3072, 3072)
+            for number in range(blocks)
+            for name in names
+        }
+        assert (
+            identify(state_dict(modules, prefix="transformer.", adapter="peft"), {}).architecture
+            == architecture
+        )
+
+
+@pytest.mark.parametrize("suffix", ["magnitude", "lora_magnitude_vector.default.weight", "dora_scale"])
+def test_every_name_of_a_magnitude_makes_a_dora(suffix: str) -> None:
+    module = "diffusion_model.layers.0.attention.to_q"
+    shapes: dict[str, tuple[int, ...]] = {
+        "lora_A.weight": (8, 3840),
+        "lora_B.weight": (3840, 8),
+        suffix: (3840,),
+    }
+    found = identify(infos({f"{module}.{ending}": shape for ending, shape in shapes.items()}), {})
+    assert (found.architecture, found.adapter) == ("z_image", "dora")
+
+
 def test_middle_block_alone_is_ambiguous_among_the_stable_diffusions() -> None:
     modules = {"mid_block.attentions.0.transformer_blocks.0.attn1.to_q": (1280, 1280)}
     found = identify(state_dict(modules), {})
@@ -203,6 +306,28 @@ def test_precision_is_that_of_most_bytes(dtypes: tuple[str | None, str | None], 
         (infos({"control_model.input_hint_block.0.weight": (16, 3, 3, 3)}), ("controlnet", "none", "none")),
         (infos({"ip_adapter.1.to_k_ip.weight": (320, 768)}), ("controlnet", "none", "none")),
         (infos({"lora_controlnet": (1,)}), ("controlnet", "none", "control_lora")),
+        (
+            infos(
+                {"ip_adapter.0.to_q_lora.down.weight": (128, 320), "ip_adapter.1.to_k_ip.weight": (320, 768)}
+            ),
+            ("controlnet", "none", "none"),
+        ),
+        (
+            infos({"lllite_unet_input_blocks_4_1_attn1_to_q.down.0.weight": (8, 8)}),
+            ("controlnet", "none", "none"),
+        ),
+        (
+            infos({"down_blocks.0.motion_modules.0.temporal_transformer.proj_in.weight": (320, 320)}),
+            ("other", "none", "none"),
+        ),
+        (infos({"vae.encoder.conv_in.conv.weight": (128, 48, 3, 3, 3)}), ("vae", "none", "none")),
+        (infos({"taesd_decoder.1.weight": (64, 4, 3, 3)}), ("vae", "none", "none")),
+        (infos({"prompt_embeddings": (8, 1024)}), ("other", "none", "other")),
+        (
+            infos({"text_encoders_0": (2, 768), "text_encoders_1": (2, 1280)}),
+            ("embedding", "sdxl", "textual_inversion"),
+        ),
+        (infos({"clip_g": (2, 1280)}), ("embedding", "ambiguous", "textual_inversion")),
         (infos({"text_model.embeddings.token_embedding.weight": (49408, 768)}), ("other", "none", "none")),
         (infos({"vision_model.encoder.layers.0.mlp.fc1.weight": (8, 8)}), ("other", "none", "none")),
         (infos({"model.layers.0.self_attn.q_proj.weight": (8, 8)}), ("other", "none", "none")),
@@ -249,6 +374,32 @@ def test_kolors_is_sdxl_that_metadata_or_its_encoder_name() -> None:
     assert identify(tensors, {"modelspec.architecture": "kolors/lora"}).architecture == "kolors"
     glm = state_dict({"encoder.layers.0.self_attention.query_key_value": (4096, 4608)}, prefix="lora_te_")
     assert identify({**tensors, **glm}, {}).architecture == "kolors"
+
+
+def test_a_model_whose_names_begin_like_those_of_a_vision_model_is_a_checkpoint() -> None:
+    tensors = plain({"visual_transformer_blocks.0.self_attention.to_query": (1792, 1792)})
+    assert answer(identify(tensors, {})) == ("checkpoint", "kandinsky5", "none")
+
+
+def test_one_layer_of_kolors_among_many_of_sdxl_is_enough() -> None:
+    modules = {
+        f"down_blocks.{block}.attentions.{number}.transformer_blocks.{layer}.attn2.{name}": (2048, 640)
+        for block in (1, 2)
+        for number in (0, 1)
+        for layer in range(10)
+        for name in ("to_k", "to_v")
+    }
+    assert identify(state_dict(modules), {}).architecture == "sdxl"
+    assert identify(state_dict({**modules, "encoder_hid_proj": (4096, 2048)}), {}).architecture == "kolors"
+
+
+@pytest.mark.parametrize(
+    ("prefix", "width", "architecture"),
+    [("lora_te_", 1024, "anima"), ("lora_te_", 2304, "lumina2"), ("lora_te4_", 4096, "hidream")],
+)
+def test_language_models_that_serve_as_encoders_are_known(prefix: str, width: int, architecture: str) -> None:
+    tensors = state_dict({"layers.0.self_attn.q_proj": (width, width)}, prefix=prefix)
+    assert answer(identify(tensors, {})) == ("lora", architecture, "lora")
 
 
 def test_a_checkpoint_with_all_its_parts_is_a_checkpoint() -> None:
