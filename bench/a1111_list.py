@@ -122,7 +122,17 @@ def our_app(folder: Path) -> tuple[FastAPI, Feed]:
         raise NotImplementedError
 
     context = Context(
-        catalog, MACHINE, Settings(data_dir=folder), feed, absent, absent, absent, absent, absent, dict
+        catalog,
+        MACHINE,
+        Settings(data_dir=folder),
+        feed,
+        absent,
+        absent,
+        absent,
+        absent,
+        absent,
+        absent,
+        dict,
     )
     return create_app(context), feed
 

@@ -113,7 +113,7 @@ class Memory:
             except psutil.NoSuchProcess:
                 return
             self.highest = max(self.highest, sum(_pss(process.pid) for process in family))
-            time.sleep(0.05)
+            time.sleep(0.5)  # asking is work for the kernel, which the scan would pay for
 
 
 def _pss(pid: int) -> int:

@@ -2,9 +2,9 @@
 
     python -m bench.watch [--files 40] [--library 0]
 
-Starts a real server on a folder of its own, writes files one after the other as a download would (a partial name
-that is renamed, or slow blocks), and asks the API until each is listed. Prints JSON with the median, the 95th
-percentile and the worst, and beside them what a bare poll of the same route costs.
+Starts a real server on a folder of its own, writes files one after the other, half of them under a partial
+name that is renamed, and asks the API until each is listed. Prints JSON with the median, the 95th percentile
+and the worst, and beside them what a bare poll of the same route costs.
 """
 
 from __future__ import annotations
@@ -45,9 +45,10 @@ def measure(folder: Path, files: int, there: int) -> dict[str, object]:
         library(root, there)
     environment = {**os.environ, "LORAS_DATA_DIR": str(folder / "data")}
     command = [sys.executable, "-m", "cli", "serve", str(root), "--port", "0"]
-    with (folder / "log").open("w") as log, subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=log, env=environment, text=True
-    ) as server:
+    with (
+        (folder / "log").open("w") as log,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=environment, text=True) as server,
+    ):
         try:
             url = _url(folder / "data", server)
             with httpx.Client(base_url=url, timeout=30) as client:

@@ -118,8 +118,8 @@ class TriggerWords:
 class HeaderFacts:
     """What follows from the bytes of one header, ready to be stored.
 
-    `columns` holds values for the columns of the `header` table by name; `tags` are (tag, count) pairs over all
-    dataset folders, each tag once and as `formats.packing.stored_tag` gives it.
+    `columns` holds values for the columns of the `header` table by name; `tags` are (tag, count) pairs over
+    all dataset folders, each tag once and as `formats.packing.stored_tag` gives it.
     """
 
     digest: bytes
@@ -141,9 +141,9 @@ class FileStat(NamedTuple):
 class FileFacts:
     """What the header phase found out about one file.
 
-    `quick_key` tells equal files apart before they are hashed; `tail` is a digest of the end of the data section
-    and `data_size` its length, `None` without a readable header. `cause` names why a file is not a safetensors
-    file one can load.
+    `quick_key` tells files apart before they are hashed; `tail` is a digest of the end of the data section
+    and `data_size` its length, `None` without a readable header. `cause` names why a file is not a
+    safetensors file one can load.
     """
 
     stat: FileStat
@@ -263,7 +263,7 @@ class LoraView:
     """One set of weights as lists show it; name, size and date are those of its primary file.
 
     `date` is the modification time in milliseconds; `training` the typed training columns that are known;
-    `state` is `present` if any file is, else the state of the primary file (`missing`, `unreachable`, `gone`).
+    `state` is `present` if any file is, else that of the primary file (`missing`, `unreachable`, `gone`).
     """
 
     id: int

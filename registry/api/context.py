@@ -33,6 +33,7 @@ class Context:
     remove_root: Callable[[int, str | None], None]
     relocate_root: Callable[[int, str, str | None], None]
     rescan_and_wait: Callable[[str | None], None]
+    pause_hashing: Callable[[bool, str | None], None]
     progress: Callable[[], dict[str, object]]
 
 

@@ -1,4 +1,4 @@
-"""`/api/v1/scan` and `/api/v1/jobs`: starting work in the background, watching and stopping it."""
+"""`/api/v1/scan`, `/hashing` and `/jobs`: starting work in the background, watching and stopping it."""
 
 from __future__ import annotations
 
@@ -30,6 +30,20 @@ def scan(request: Request, query: ScanQuery | None = None) -> Response:
     """Start to look for new, changed and missing files."""
     wanted = query.roots if query else None
     return answer(request, ScanStarted(context_of(request).scan(wanted, actor_of(request))), status=202)
+
+
+class HashingWish(BaseModel):
+    """Whether hashing rests, on all machines, until somebody says otherwise."""
+
+    model_config = ConfigDict(extra="forbid")
+    paused: bool
+
+
+@router.put("/hashing", status_code=204, dependencies=[needs("write")])
+def pause(request: Request, wish: HashingWish) -> Response:
+    """Pause hashing or let it go on; `/status` tells how far it is."""
+    context_of(request).pause_hashing(wish.paused, actor_of(request))
+    return Response(status_code=204)
 
 
 @router.get("/jobs", dependencies=[needs("read")], responses={200: {"model": JobList}})

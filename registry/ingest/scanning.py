@@ -94,6 +94,8 @@ def scan_root(engine: Engine, root: RootView, roots: Sequence[RootView], *, unde
         raise
     if scan.counts.files == 0 and scan.vanished and _is_empty(root.path or ""):
         _lose(scan, "The folder of this root is empty; is a drive not mounted?")
+    elif scan.line.troubles and not Path(long_path(root.path or "")).is_dir():
+        _lose(scan, "The folder of this root went away while its files were read.")
     else:
         _finish(scan, under, int((time.monotonic() - started) * 1000))
     return scan.counts

@@ -229,3 +229,10 @@ def test_text_that_is_no_text_is_a_bad_request(service: Service) -> None:
         headers = {"Content-Type": "application/json"}
         answer = service.ask("POST", "/api/v1/loras/by-hash", content=content, headers=headers)
         assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
+
+
+def test_hashing_is_paused_by_those_who_may_write(service: Service) -> None:
+    assert service.ask("PUT", "/api/v1/hashing", json={"paused": True}).status_code == 204
+    assert service.ask("PUT", "/api/v1/hashing", json={"paused": False}).status_code == 204
+    assert service.ask("PUT", "/api/v1/hashing", json={}).status_code == 400
+    assert service.actions.asked == [("pause", None), ("go on", None)]

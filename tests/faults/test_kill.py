@@ -56,11 +56,11 @@ def content(data: Path) -> dict[str, list[Any]]:
     """Return what a catalog says, without ids, sequence numbers and times."""
     queries = {
         "files": "SELECT f.path, f.size, f.mtime_ns, f.state, f.quick_key, f.tail, f.data_size, f.cause, "
-        "f.hash_state, f.verified, f.claims, f.derived_version, l.identity, l.kind, l.files, l.files_present, "
-        "l.name, l.replaces_id, h.digest, h.architecture, h.metadata_packed FROM file f "
+        "f.hash_state, f.verified, f.claims, f.derived_version, l.identity, l.kind, l.files, l.name, "
+        "l.files_present, l.replaces_id, h.digest, h.architecture, h.metadata_packed FROM file f "
         "JOIN lora l ON l.id = f.lora_id LEFT JOIN header h ON h.id = f.header_id ORDER BY f.path",
         "digests": "SELECT path, kind, value FROM digest JOIN file ON file.id = file_id ORDER BY 1, 2",
-        "companions": "SELECT path, companion.name FROM companion JOIN file ON file.id = file_id ORDER BY 1, 2",
+        "companions": "SELECT path, c.name FROM companion c JOIN file f ON f.id = file_id ORDER BY 1, 2",
         "problems": "SELECT path, slug, text, stage FROM problem ORDER BY 1, 2",
         "loras": "SELECT identity, name, size FROM lora ORDER BY 1",
         "redirects": "SELECT count(*) FROM lora_redirect",

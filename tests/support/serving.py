@@ -63,6 +63,9 @@ class Actions:
         self.asked.append(("rescan", actor))
         self.builder.write()
 
+    def pause_hashing(self, paused: bool, actor: str | None) -> None:  # noqa: FBT001 - as the context has it
+        self.asked.append(("pause" if paused else "go on", actor))
+
     @staticmethod
     def progress() -> dict[str, object]:
         return {"scan": [], "hashing": {"files": 0}}
@@ -93,6 +96,7 @@ class Service:
                 remove_root=self.actions.remove_root,
                 relocate_root=self.actions.relocate_root,
                 rescan_and_wait=self.actions.rescan_and_wait,
+                pause_hashing=self.actions.pause_hashing,
                 progress=self.actions.progress,
             ),
             clock=clock,
