@@ -32,7 +32,7 @@ _DTYPE: Final = itemgetter("dtype")
 _SHAPE: Final = itemgetter("shape")
 _OFFSETS: Final = itemgetter("data_offsets")
 _PLAIN_ZERO: Final = b'"data_offsets":[0,'
-_KEPT: Final = 32
+KEPT: Final = 32
 _WORTH_KEEPING: Final = 512 * 1024
 
 
@@ -53,7 +53,7 @@ def read_flawless(raw: bytes, data_size: int) -> Flawless | None:
     return _read(raw, data_size)
 
 
-@lru_cache(maxsize=_KEPT)
+@lru_cache(maxsize=KEPT)
 def _read_kept(raw: bytes, data_size: int) -> Flawless | None:
     return _read(raw, data_size)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import math
 import zlib
+from dataclasses import asdict, is_dataclass
 from typing import TYPE_CHECKING
 
 import orjson
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _FAST = 1
 
@@ -36,7 +37,10 @@ def unpack_metadata(packed: bytes) -> dict[str, str]:
 
 
 def pack_json(value: object) -> bytes:
-    """Return JSON bytes of plain values; lone surrogates become escapes, NaN and infinities null."""
+    """Return JSON bytes of plain values and dataclasses.
+
+    Lone surrogates become escapes, NaN and infinities null.
+    """
     try:
         return orjson.dumps(value)
     except (TypeError, ValueError):
@@ -45,6 +49,8 @@ def pack_json(value: object) -> bytes:
 
 
 def _finite(value: object) -> object:
+    if is_dataclass(value) and not isinstance(value, type):
+        return _finite(asdict(value))
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
@@ -80,3 +86,13 @@ MAX_TAG = 500
 def stored_tag(tag: str) -> str:
     """Return a tag as the catalog's dictionary holds it: printable everywhere, at most 500 characters."""
     return clean_text(tag[:MAX_TAG])
+
+
+def are_stored_tags(tags: Sequence[str]) -> bool:
+    """Whether `stored_tag` would leave all of these as they are and apart; cheaper than asking it for each."""
+    whole = "".join(tags)
+    return (
+        len(set(tags)) == len(tags)
+        and clean_text(whole) == whole
+        and max(map(len, tags), default=0) <= MAX_TAG
+    )

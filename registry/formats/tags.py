@@ -48,4 +48,4 @@ def count_tags(
         return tuple(TagCount(tag, count) for tag, count in in_order)
     if in_order and in_order[0][1] > total:
         notes.append(Note("tag-share-clipped", "Some tags occur more often than there are images."))
-    return tuple(TagCount(tag, count, min(1.0, count / total)) for tag, count in in_order)
+    return tuple([TagCount(tag, count, count / total if count < total else 1.0) for tag, count in in_order])

@@ -5,7 +5,8 @@ Facts live in the tables (`names`, `rules` and `rules_*`); the engine only appli
 
 from __future__ import annotations
 
-from registry.identify.engine import identify
+from registry.identify.engine import identify, identify_surveyed
+from registry.identify.survey import Survey
 from registry.views import Identification, TensorInfo
 
-__all__ = ["Identification", "TensorInfo", "identify"]
+__all__ = ["Identification", "Survey", "TensorInfo", "identify", "identify_surveyed"]

@@ -42,7 +42,13 @@ def identify(tensors: Mapping[str, TensorInfo], metadata: Mapping[str, str]) -> 
     Shapes are in elements; a dtype or shape of `None` is unknown. The precision is the dtype that holds most
     bytes, or `mixed` where a second one holds more than a quarter. Never raises on odd names or shapes.
     """
-    survey = Survey(tensors)
+    return identify_surveyed(tensors, Survey(tensors), metadata)
+
+
+def identify_surveyed(
+    tensors: Mapping[str, TensorInfo], survey: Survey, metadata: Mapping[str, str]
+) -> Identification:
+    """Do what `identify` does for tensors that were surveyed before: files of one layout share a survey."""
     family = _family(survey)
     if family is None:
         return _without_adapter(tensors, metadata, survey)

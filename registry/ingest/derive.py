@@ -6,20 +6,21 @@ Imports only formats, identify, wire and the reader, so that a worker starts fas
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from blake3 import blake3
 
 from registry.errors import UnreadableFile
-from registry.formats.packing import clean_text, pack_json, pack_metadata, stored_tag
+from registry.formats.flawless import KEPT
+from registry.formats.packing import are_stored_tags, clean_text, pack_json, pack_metadata, stored_tag
 from registry.formats.safetensors import header_span, parse
 from registry.formats.training import read_training
 from registry.formats.triggers import trigger_words
 from registry.hashing.reader import QuickHead, read_head, read_quick
-from registry.identify import identify
+from registry.identify import Survey, identify_surveyed
 from registry.views import FileFacts, FileStat, HeaderFacts, Note
 from registry.wire.a1111 import NO_METADATA, metadata_json, metadata_visible
 from registry.wire.companions import MODEL_EXTENSIONS
@@ -170,7 +171,8 @@ def header_facts(raw: bytes, header: Header) -> HeaderFacts:
     metadata = header.metadata
     training = read_training(metadata)
     # A tensor of a header begins as the tensor info of the identification.
-    found = identify(cast("Mapping[str, TensorInfo]", header.tensors), metadata)
+    tensors = cast("Mapping[str, TensorInfo]", header.tensors)
+    found = identify_surveyed(tensors, _survey(tensors), metadata)
     words = trigger_words(metadata, training)
     visible = metadata_visible(raw[8:16], ".safetensors", accepted=bool(header.tensors or metadata))
     listed = compress_fragment(metadata_json(metadata) if visible else NO_METADATA, _LEVEL)
@@ -191,16 +193,37 @@ def header_facts(raw: bytes, header: Header) -> HeaderFacts:
         "alpha": found.alpha,
         "precision": found.precision,
         "key_layout": found.key_layout,
-        "identification": pack_json(asdict(found)),
+        "identification": pack_json(found),
         "triggers": pack_json(_trigger_json(words)),
-        "notes": pack_json([asdict(note) for note in notes[:100]]),
+        "notes": pack_json(notes[:100]),
         **_training_columns(training),
     }
     return HeaderFacts(blake3(raw).digest(), columns, _tags(training))
 
 
+_surveys: OrderedDict[int, tuple[Mapping[str, TensorInfo], Survey]] = OrderedDict()
+
+
+def _survey(tensors: Mapping[str, TensorInfo]) -> Survey:
+    """Return the survey of some tensors, made once for those that `formats.flawless` hands out again.
+
+    Keeping the tensors beside their survey keeps their identity from being given to others.
+    """
+    known = _surveys.get(id(tensors))
+    if known is not None and known[0] is tensors:
+        _surveys.move_to_end(id(tensors))
+        return known[1]
+    made = Survey(tensors)
+    _surveys[id(tensors)] = (tensors, made)
+    if len(_surveys) > KEPT:
+        _surveys.popitem(last=False)
+    return made
+
+
 def _tags(training: Training) -> tuple[tuple[str, int], ...]:
     found: dict[str, int] = {}
+    if are_stored_tags([tag.tag for tag in training.tags]):
+        return tuple((tag.tag, min(tag.count, _INT64 - 1)) for tag in training.tags[:MAX_TAGS])
     for tag in training.tags[:MAX_TAGS]:
         name = stored_tag(tag.tag)
         if name in found:
