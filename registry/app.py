@@ -204,7 +204,8 @@ class Registry:
     _report_hashing: Callable[[], None] = staticmethod(lambda: None)
 
     def _scan_job(self, job: JobContext) -> object:
-        root = self.root(int(job.key))
+        roots = self.roots()
+        root = next((root for root in roots if root.id == int(job.key)), None) or self.root(int(job.key))
         progress = self.scans[root.id] = ScanProgress(root, ScanCounts())
         began = time.monotonic()
 
@@ -213,7 +214,7 @@ class Registry:
             job.report(counts.files, root.files or None)
 
         try:
-            counts = scan_root(self.engine(job.cancelled, report), root, self.roots())
+            counts = scan_root(self.engine(job.cancelled, report), root, roots)
         finally:
             self.scans.pop(root.id, None)
         with self.catalog.write() as unit:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import and_, case, select
 
 from registry.catalog import tables
 from registry.catalog.keys import in_chunks
@@ -55,6 +55,32 @@ def known_files(conn: Connection, root_id: int, after: bytes, limit: int) -> Seq
     """Return up to `limit` rows of a root in byte order of their paths, each the fields of KnownFile."""
     where = (FILE.c.root_id == root_id, FILE.c.path_raw > after)
     return conn.execute(_COMPARED.where(*where).order_by(FILE.c.path_raw).limit(limit)).all()
+
+
+def quick_files(
+    conn: Connection, root_id: int, after: bytes, limit: int, derived_version: int
+) -> Sequence[Sequence[Any]]:
+    """Return up to `limit` rows of a root in byte order of their paths, with what tells an untouched file.
+
+    A row has: path, id, size, mtime_ns, inode, and 1 where the file is present, read and of this version.
+    """
+    settled = and_(
+        FILE.c.state == "present", FILE.c.derived_version == derived_version, FILE.c.hash_state != "skipped"
+    )
+    query = (
+        select(
+            FILE.c.path_raw,
+            FILE.c.id,
+            FILE.c.size,
+            FILE.c.mtime_ns,
+            FILE.c.inode,
+            case((settled, 1), else_=0),
+        )
+        .where(FILE.c.root_id == root_id, FILE.c.path_raw > after)
+        .order_by(FILE.c.path_raw)
+        .limit(limit)
+    )
+    return conn.execute(query).all()
 
 
 def known_paths(conn: Connection, root_id: int, rels: Sequence[bytes]) -> dict[bytes, KnownFile]:

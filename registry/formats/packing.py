@@ -89,7 +89,7 @@ def stored_tag(tag: str) -> str:
 
 
 def are_stored_tags(tags: Sequence[str]) -> bool:
-    """Whether `stored_tag` would leave all of these as they are and apart; cheaper than asking it for each."""
+    """Whether `stored_tag` leaves all of these as they are and apart; cheaper than asking for each."""
     whole = "".join(tags)
     return (
         len(set(tags)) == len(tags)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from registry.identify.names import (
@@ -50,6 +51,11 @@ def shown(text: str) -> str:
 
 def architecture_of(text: str) -> str | None:
     """Read the name of a base model in any known spelling; `None` if there is none in it."""
+    return _architecture_of(text[:_MAX_TEXT])
+
+
+@lru_cache(maxsize=1024)
+def _architecture_of(text: str) -> str | None:
     for candidate in (text, text.partition("/")[2], text.rpartition("/")[2]):
         spelling = folded(candidate)
         if any(_starts(spelling, other) for other in NOT_ALIASES):

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from registry.views import TensorInfo
 
 _DENOISER_OF = {row.name: row.denoiser for row in ARCHITECTURES}
+_CONTROLLED = frozenset(architecture for architecture, _, _ in CONTROLS)
 _MAX_EVIDENCE = 12
 _MAX_RANKS = 64
 _MIXED = 0.25
@@ -125,7 +126,7 @@ def _adapter_name(
 
 def _control(survey: Survey, architecture: str) -> str | None:
     """Find a doubled image input, or biases with replaced norm scales: only control LoRAs have them."""
-    for slot, _, shape in survey.groups:
+    for slot, _, shape in survey.groups if architecture in _CONTROLLED else ():
         axis = slot.suffix.wide_in
         size = shape[axis] if axis is not None and shape is not None and len(shape) > axis else None
         if size is not None and (architecture, slot.module, size) in CONTROLS:

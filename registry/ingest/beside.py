@@ -25,6 +25,8 @@ class Beside:
     def __init__(self, stored: Mapping[int, frozenset[bytes]]) -> None:
         self._folders: dict[bytes, dict[str, tuple[CompanionSeen, ...]]] = {}
         self._stored = stored
+        self.any = bool(stored)
+        """Whether there is anything to compare; no file has companions as long as this is false."""
 
     def enter(self, folder: Folder) -> None:
         """Note the names of a folder; forget those of folders that the walk has left."""
@@ -32,6 +34,7 @@ class Beside:
             for rel in [rel for rel in self._folders if rel and not folder.rel.startswith(rel + b"/")]:
                 del self._folders[rel]
         if folder.names:
+            self.any = True
             paired = pair(folder.names, folder.models)
             self._folders[folder.rel] = {
                 model: tuple(
@@ -49,8 +52,6 @@ class Beside:
 
     def differs(self, rel: bytes, file_id: int) -> bool:
         """Whether a file has other companions than the catalog remembers."""
-        if not self._folders and not self._stored:
-            return False
         return frozenset(one.name_raw for one in self.of(rel)) != self._stored.get(file_id, frozenset())
 
 

@@ -9,21 +9,20 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from registry.catalog.collisions import refresh_collisions
 from registry.catalog.companions import stored_companions
-from registry.catalog.known import KnownFile, known_files, known_paths
+from registry.catalog.known import known_paths
 from registry.catalog.presence import set_missing, still_at
 from registry.catalog.problems import replace_root_problems
 from registry.catalog.roots import change_root, scanned_root, set_root_state
 from registry.errors import Cancelled
 from registry.ingest.beside import Beside, may_be_companion
 from registry.ingest.derive import fold_inode, signed
+from registry.ingest.known import KnownRows
 from registry.ingest.paths import absolute, extension_suffixes, ignored, long_path, nested
 from registry.ingest.pipeline import Engine, Met, Pipeline, ScanCounts, shown
 from registry.ingest.walk import Entry, Folder, RootGone, Scope, Trouble, list_folder, walk
@@ -31,16 +30,13 @@ from registry.views import FileSeen, FileStat, Note
 from registry.wire.companions import MODEL_EXTENSIONS, PICKLE_EXTENSIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
 
+    from registry.catalog.known import KnownFile
     from registry.views import RootView
 
 __all__ = ["Engine", "ScanCounts", "scan_paths", "scan_root", "scope_of"]
 
-Row = Sequence[Any]
-"""The fields of KnownFile."""
-
-PAGE = 2000
 _ASK_EVERY = 500
 # A root whose files keep everything but their inodes hands out new ones at each mount (SMB, FUSE).
 _INODES_MIN = 2
@@ -148,75 +144,70 @@ def _is_empty(path: str) -> bool:
 
 
 def _merge(scan: _Scan, under: bytes) -> None:
-    """Walk and rows side by side, both in byte order of the relative path."""
-    rows = chain.from_iterable(_pages(scan, under))
-    row = next(rows, None)
+    """Walk and rows side by side, both in byte order of the relative path.
+
+    Most files are untouched, and ten thousand of them take a twentieth of a second; hence no calls for them.
+    """
+    rows = KnownRows(scan.engine.catalog, scan.root.id, under, scan.version)
+    known = iter(rows)
+    row = next(known, None)
     with scan.engine.catalog.read() as conn:
         beside = Beside(stored_companions(conn, scan.root.id, under))
-    counts, cancelled = scan.counts, scan.engine.cancelled
-    for item in walk(scan.scope, under=under, beside=may_be_companion, cancelled=cancelled):
+    any_inode = scan.root.ignore_inode
+    files = untouched = 0
+    for item in walk(scan.scope, under=under, beside=may_be_companion, cancelled=scan.engine.cancelled):
         if type(item) is Entry:
-            counts.files += 1
-            rel = item[0]
+            rel, size, mtime_ns, _, inode, _, _, placeholder = item
+            files += 1
             while row is not None and row[0] < rel:
-                _vanished(scan, row)
-                row = next(rows, None)
+                _vanished(scan, rows.full(row[0]))
+                row = next(known, None)
             if row is None or row[0] != rel:
                 scan.line.look(Met(_seen(item, beside)))
             else:
-                if not _is_untouched(scan, item, row, beside):
-                    _compare(scan, item, KnownFile._make(row), beside)
-                row = next(rows, None)
-            if counts.files % _ASK_EVERY == 0:
+                if (
+                    row[5]
+                    and row[2] == size
+                    and row[3] == mtime_ns
+                    and (row[4] == inode or any_inode)
+                    and not placeholder
+                    and not (beside.any and beside.differs(rel, row[1]))
+                ):
+                    untouched += 1
+                else:
+                    _meet(scan, item, rows.full(rel), beside)
+                row = next(known, None)
+            if not files % _ASK_EVERY:
+                _count(scan, files, untouched)
+                files = untouched = 0
                 _ask(scan)
         elif type(item) is Folder:
             beside.enter(item)
         elif type(item) is Trouble:
             _trouble(scan, item)
+    _count(scan, files, untouched)
     while row is not None:
-        _vanished(scan, row)
-        row = next(rows, None)
+        _vanished(scan, rows.full(row[0]))
+        row = next(known, None)
 
 
-def _is_untouched(scan: _Scan, entry: Entry, row: Row, beside: Beside) -> bool:
-    """Whether nothing has to be done about a file: the quick answer to what `_compare` asks in full.
+def _count(scan: _Scan, files: int, untouched: int) -> None:
+    scan.counts.files += files
+    scan.counts.unchanged += untouched
+    scan.compared += untouched
 
-    Ten thousand files are asked in a twentieth of a second, which names for fields would double.
-    """
-    if (
-        row[2] == entry[1]
-        and row[3] == entry[2]
-        and (row[5] == entry[4] or scan.root.ignore_inode)
-        and row[6] == "present"
-        and row[7] == scan.version
-        and row[9] != "skipped"
-        and not entry[7]
-        and not beside.differs(entry[0], row[1])
-    ):
-        scan.counts.unchanged += 1
-        scan.compared += 1
-        return True
-    return False
+
+def _meet(scan: _Scan, entry: Entry, row: KnownFile | None, beside: Beside) -> None:
+    if row is None:
+        scan.line.look(Met(_seen(entry, beside)))
+    else:
+        _compare(scan, entry, row, beside)
 
 
 def _ask(scan: _Scan) -> None:
     scan.engine.report(scan.counts)
     if scan.engine.cancelled():
         raise Cancelled("the scan was stopped")
-
-
-def _pages(scan: _Scan, under: bytes) -> Iterator[Sequence[Row]]:
-    after, before = (under + b"/", under + b"0") if under else (b"", None)
-    while True:
-        with scan.engine.catalog.read() as conn:
-            page = known_files(conn, scan.root.id, after, PAGE)
-        if before is not None and page and page[-1][0] >= before:
-            yield [row for row in page if row[0] < before]
-            return
-        yield page
-        if len(page) < PAGE:
-            return
-        after = page[-1][0]
 
 
 def _compare(scan: _Scan, entry: Entry, row: KnownFile, beside: Beside) -> None:
@@ -251,9 +242,8 @@ def _trouble(scan: _Scan, trouble: Trouble) -> None:
         scan.blind.append(trouble.rel + b"/" if trouble.rel else b"")
 
 
-def _vanished(scan: _Scan, row: Row) -> None:
-    known = KnownFile._make(row)
-    if known.state != "missing" and not known.rel.startswith(tuple(scan.blind)):
+def _vanished(scan: _Scan, known: KnownFile | None) -> None:
+    if known is not None and known.state != "missing" and not known.rel.startswith(tuple(scan.blind)):
         scan.vanished.append((known.id, known.rel, known.state_since))
 
 
@@ -297,7 +287,8 @@ def _finish(scan: _Scan, under: bytes, milliseconds: int) -> None:
             scanned_root(unit, root_id, milliseconds)
             if _inodes_are_new(scan):
                 change_root(unit, root_id, ignore_inode=True)
-        refresh_collisions(unit)
+        if line.counts.new or line.counts.moved or line.counts.restored or line.counts.missing:
+            refresh_collisions(unit)
     line.counts.problems += len(line.troubles)
     scan.engine.report(line.counts)
 

@@ -18,6 +18,7 @@ import os
 import stat
 import sys
 from dataclasses import dataclass
+from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -59,6 +60,10 @@ class Entry(NamedTuple):
     nlink: int
     symlink: bool
     placeholder: bool
+
+
+# A named tuple without the call in Python that fills one: there is one for each file of each scan.
+_entry: Callable[[tuple[bytes, int, int, int, int, int, bool, bool]], Entry] = partial(tuple.__new__, Entry)
 
 
 class Folder(NamedTuple):
@@ -268,15 +273,17 @@ class _Walk:
             )
         if linked and not self._allowed(real := _real(entry.path)):
             return _outside(rel, real)
-        return Entry(
-            rel,
-            found.st_size,
-            found.st_mtime_ns,
-            found.st_dev,
-            found.st_ino,
-            found.st_nlink,
-            linked,
-            is_placeholder(found),
+        return _entry(
+            (
+                rel,
+                found.st_size,
+                found.st_mtime_ns,
+                found.st_dev,
+                found.st_ino,
+                found.st_nlink,
+                linked,
+                is_placeholder(found),
+            )
         )
 
     def _allowed(self, real: bytes) -> bool:
