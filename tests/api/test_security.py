@@ -88,7 +88,7 @@ def test_an_open_server_lets_strangers_change_but_not_choose_folders(start: Star
 
 
 READS = {"/api/v1/loras/by-hash"}
-WRITES = {SCAN, "/api/v1/jobs/{job_id}/cancel", "/sdapi/v1/refresh-loras"}
+WRITES = {SCAN, "/api/v1/hashing", "/api/v1/jobs/{job_id}/cancel", "/sdapi/v1/refresh-loras"}
 
 
 def test_every_operation_that_changes_something_needs_its_role(service: Service) -> None:
