@@ -86,7 +86,7 @@ def listed_files(conn: Connection, file_ids: Sequence[int]) -> list[ListedFile]:
         .outerjoin(HEADER, visible)
         .where(FILE.c.id.in_(file_ids))
     )
-    found = {row[0]: ListedFile(*row) for row in conn.execute(query)}
+    found = {row[0]: ListedFile(*row) for row in conn.execute(query).all()}
     return [found[file_id] for file_id in file_ids]
 
 

@@ -18,12 +18,10 @@ from registry.identify.rules import ARCHITECTURES, CONTROLS
 from registry.identify.rules_encoders import EMBEDDING_SETS, EMBEDDING_WIDTHS, SLOT_TARGETS
 from registry.identify.rules_kinds import STRAYS
 from registry.identify.survey import Survey
-from registry.views import Identification
+from registry.views import Identification, TensorInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from registry.views import TensorInfo
+    from collections.abc import Iterable, Mapping, Sequence
 
 _DENOISER_OF = {row.name: row.denoiser for row in ARCHITECTURES}
 _CONTROLLED = frozenset(architecture for architecture, _, _ in CONTROLS)
@@ -43,7 +41,14 @@ def identify(tensors: Mapping[str, TensorInfo], metadata: Mapping[str, str]) -> 
     Shapes are in elements; a dtype or shape of `None` is unknown. The precision is the dtype that holds most
     bytes, or `mixed` where a second one holds more than a quarter. Never raises on odd names or shapes.
     """
+    if any(isinstance(info.shape, list) for info in tensors.values()):
+        # JSON has no tuples, and callers that read it forget.
+        tensors = {name: TensorInfo(info.dtype, _as_tuple(info.shape)) for name, info in tensors.items()}
     return identify_surveyed(tensors, Survey(tensors), metadata)
+
+
+def _as_tuple(shape: Iterable[int] | None) -> tuple[int, ...] | None:
+    return None if shape is None else tuple(shape)
 
 
 def identify_surveyed(

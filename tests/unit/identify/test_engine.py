@@ -488,3 +488,14 @@ def test_tokens_beside_a_lora_do_not_change_what_it_is() -> None:
     tokens = infos({"bundle_emb.word.clip_l": (4, 768), "<s1>": (768,)})
     found = identify({**state_dict(sd_unet(768, SD_BLOCK)), **tokens}, {})
     assert answer(found) == ("lora", "sd15", "lora")
+
+
+def test_shapes_may_be_lists_as_json_has_them() -> None:
+    names = {
+        "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_k.lora_down.weight": [8, 768],
+        "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_k.lora_up.weight": [1280, 8],
+    }
+    listed = {name: TensorInfo("F16", shape) for name, shape in names.items()}  # type: ignore[arg-type] # the point
+    tuples = {name: TensorInfo("F16", tuple(shape)) for name, shape in names.items()}
+    assert identify(listed, {}) == identify(tuples, {})
+    assert identify(listed, {}).architecture == "sd15"
