@@ -204,7 +204,7 @@ def milliseconds(text: str) -> float:
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--files", type=int, help="how many files (10,000; with --latency 1,000)")
+    parser.add_argument("--files", type=int, help="how many files (10,000; with --latency 2,000)")
     parser.add_argument(
         "--latency", type=milliseconds, help="time each open and read takes longer, such as 5ms"
     )
@@ -217,7 +217,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bench-ingest-") as name:
         place = Path(name)
         folder = asked.library or place / "library"
-        count = asked.files or (1000 if asked.latency else 10_000)
+        count = asked.files or (2000 if asked.latency else 10_000)
         paths = sorted(folder.rglob("*.safetensors")) if asked.library else library(folder, count)
         if asked.latency:
             print(json.dumps(measure_latency(folder, place, len(paths), asked.latency), indent=2))

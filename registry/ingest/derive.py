@@ -83,6 +83,15 @@ def read_unless_known(path: str, known: bytes | None) -> QuickHead | None:
     return read_quick(path)
 
 
+class _Pace:
+    """Whether the files looked at last had to be waited for; kept between chunks."""
+
+    slow = False
+
+
+_pace = _Pace()
+
+
 def derive_chunk(tasks: Sequence[Task], readers: int, read: Read = read_unless_known) -> list[Derived]:
     """Look at some files; never raises for what a file holds.
 
@@ -90,20 +99,30 @@ def derive_chunk(tasks: Sequence[Task], readers: int, read: Read = read_unless_k
     files that are at hand, threads cost more than they bring.
     """
     answers: list[Derived] = []
-    for number, task in enumerate(tasks, 1):
+    for task in tasks:
+        if _pace.slow and readers > 1:
+            return answers + _read_ahead(tasks[len(answers) :], readers, read)
         began = time.perf_counter()
         head = _read(task, read)
-        waited = time.perf_counter() - began
+        _pace.slow = time.perf_counter() - began > _SLOW_SECONDS
         answers.append(_answer(task, head))
-        if waited > _SLOW_SECONDS and readers > 1 and number < len(tasks):
-            return answers + _read_ahead(tasks[number:], readers, read)
     return answers
 
 
 def _read_ahead(tasks: Sequence[Task], readers: int, read: Read) -> list[Derived]:
+    waits: list[float] = []
+
+    def look(task: Task) -> QuickHead | Note | None:
+        began = time.perf_counter()
+        head = _read(task, read)
+        waits.append(time.perf_counter() - began)
+        return head
+
     with ThreadPoolExecutor(min(readers, len(tasks))) as pool:
-        heads = pool.map(lambda task: _read(task, read), tasks)
-        return [_answer(task, head) for task, head in zip(tasks, heads, strict=True)]
+        answers = [_answer(task, head) for task, head in zip(tasks, pool.map(look, tasks), strict=True)]
+    # With threads about, the quickest tells best what the files themselves take.
+    _pace.slow = min(waits) > _SLOW_SECONDS
+    return answers
 
 
 def derive(task: Task, read: Read = read_unless_known) -> Derived:
