@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from registry.hashing.lookup import SHORTEST, is_hash_of_nothing
 from registry.hashing.tensors import in_name_order
-from registry.views import Claim
+from registry.views import Claim, Note
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from registry.formats.safetensors import Header
     from registry.views import Hashes
@@ -56,6 +56,19 @@ def check_claims(
     """
     found = (rule for rule in RULES if rule.key in metadata)
     return tuple(_check(rule, str(metadata[rule.key]), hashes, header, trainer) for rule in found)
+
+
+def claim_problems(claims: Iterable[Claim]) -> list[Note]:
+    """Return what a person should know of some claims: those that differ from what was computed."""
+    return [
+        Note(
+            "claimed-hash-differs",
+            f"The header says {claim.name} is {claim.claimed[:80]}, but it is {claim.computed}: the file was "
+            "changed after it was written, or the claim was copied from another file.",
+        )
+        for claim in claims
+        if claim.verdict == "differs"
+    ]
 
 
 def _check(

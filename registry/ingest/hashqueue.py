@@ -13,7 +13,7 @@ from registry.catalog.hashing import record_hash_failure, record_hashes
 from registry.catalog.loras import PROVISIONAL
 from registry.errors import Cancelled, FileChanged, RegistryError
 from registry.formats.trainers import detect_trainer
-from registry.hashing.claims import check_claims
+from registry.hashing.claims import check_claims, claim_problems
 from registry.hashing.lookup import identity, is_hash_of_nothing
 from registry.hashing.reader import hash_file
 from registry.ingest.derive import is_opened, signed
@@ -172,22 +172,10 @@ def _record(unit: Unit, task: HashTask, hashed: HashedFile) -> bool:
         found,
         digests,
         [asdict(claim) for claim in claims],
-        _problems(claims),
+        claim_problems(claims),
     )
 
 
 def digests_of(hashes: Hashes) -> dict[str, str]:
     """Return the hashes that are stored, by name."""
     return {name: value for name in STORED if (value := getattr(hashes, name)) is not None}
-
-
-def _problems(claims: tuple[Claim, ...]) -> list[Note]:
-    return [
-        Note(
-            "claimed-hash-differs",
-            f"The header says {claim.name} is {claim.claimed[:80]}, but it is {claim.computed}: the file was "
-            "changed after it was written, or the claim was copied from another file.",
-        )
-        for claim in claims
-        if claim.verdict == "differs"
-    ]

@@ -12,7 +12,7 @@ from registry.formats.safetensors import parse
 from registry.formats.training import read_training
 from registry.formats.training_json import training_json
 from registry.formats.triggers import trigger_words
-from registry.hashing.claims import check_claims
+from registry.hashing.claims import check_claims, claim_problems
 from registry.hashing.opening import display
 from registry.hashing.reader import hash_file, read_head
 from registry.identify import identify
@@ -116,16 +116,7 @@ def _header(header: Header) -> dict[str, object]:
 def _problems(header: Header, claims: Sequence[Claim]) -> list[Note]:
     verdict = header.verdict
     found = [] if verdict.accepted else [Note(verdict.cause, verdict.detail)]
-    found += [
-        Note(
-            "claimed-hash-differs",
-            f"The header says {claim.name} is {claim.claimed[:80]}, but it is {claim.computed}: the file was "
-            "changed after it was written, or the claim was copied from another file.",
-        )
-        for claim in claims
-        if claim.verdict == "differs"
-    ]
-    return found
+    return found + claim_problems(claims)
 
 
 def _note(note: Note) -> dict[str, object]:
