@@ -34,6 +34,17 @@ class TokenView(NamedTuple):
     revoked_at: int | None
 
 
+# The fields of a TokenView.
+_COLUMNS = (
+    TOKEN.c.id,
+    TOKEN.c.name,
+    TOKEN.c.role,
+    TOKEN.c.created_at,
+    TOKEN.c.used_at,
+    TOKEN.c.revoked_at,
+)
+
+
 def create_token(unit: Unit, name: str, role: str) -> str:
     """Make a token and return its secret, which is not kept.
 
@@ -54,15 +65,7 @@ def create_token(unit: Unit, name: str, role: str) -> str:
 
 def list_tokens(conn: Connection) -> list[TokenView]:
     """Return all tokens, revoked ones too."""
-    columns = (
-        TOKEN.c.id,
-        TOKEN.c.name,
-        TOKEN.c.role,
-        TOKEN.c.created_at,
-        TOKEN.c.used_at,
-        TOKEN.c.revoked_at,
-    )
-    return [TokenView(*row) for row in conn.execute(select(*columns).order_by(TOKEN.c.id))]
+    return [TokenView(*row) for row in conn.execute(select(*_COLUMNS).order_by(TOKEN.c.id))]
 
 
 def revoke_token(unit: Unit, name: str) -> None:
@@ -74,16 +77,8 @@ def revoke_token(unit: Unit, name: str) -> None:
 
 def find_token(conn: Connection, secret: str) -> TokenView | None:
     """Return the token with that secret, unless it was revoked."""
-    columns = (
-        TOKEN.c.id,
-        TOKEN.c.name,
-        TOKEN.c.role,
-        TOKEN.c.created_at,
-        TOKEN.c.used_at,
-        TOKEN.c.revoked_at,
-    )
     row = conn.execute(
-        select(*columns).where(TOKEN.c.digest == _digest(secret), TOKEN.c.revoked_at.is_(None))
+        select(*_COLUMNS).where(TOKEN.c.digest == _digest(secret), TOKEN.c.revoked_at.is_(None))
     ).first()
     return TokenView(*row) if row else None
 

@@ -104,12 +104,6 @@ def gzip_member(parts: Iterable[Fragment | bytes]) -> Iterator[bytes]:
     yield b"".join(out)
 
 
-def identity_body(parts: Iterable[Fragment | bytes]) -> Iterator[bytes]:
-    """Give the same body for clients that take no gzip; raises `ValueError` for a damaged piece."""
-    for part in parts:
-        yield decompress_fragment(part) if isinstance(part, Fragment) else part
-
-
 def _merged(parts: Iterable[Fragment | bytes]) -> Iterator[Fragment | bytes]:
     """Join neighbouring raw bytes, as long as they fit one stored block."""
     raw = b""

@@ -239,6 +239,27 @@ def test_serve_prints_its_address_once_and_a_second_one_names_it(tmp_path: Path)
     assert server.returncode == 130
 
 
+@pytest.mark.skipif(os.name != "posix", reason="signals to other processes")
+def test_a_server_that_is_terminated_closes_everything(tmp_path: Path) -> None:
+    folder, data = tmp_path / "library", tmp_path / "d"
+    kohya_lora(folder / "ink.safetensors", modules=6)
+    server = subprocess.Popen(
+        command_of("serve", str(folder), "--port", "0"),
+        env=environment_of(data),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert server.stdout is not None
+    assert server.stdout.readline()
+    assert list(data.glob("serving-*.json"))
+    server.terminate()
+    _, err = server.communicate(timeout=60)
+    assert server.returncode == 0, err
+    assert b"Traceback" not in err
+    # The last connection to go empties the write-ahead log.
+    assert not [*data.glob("serving-*.json"), *data.glob("*.sqlite3-wal")]
+
+
 def test_serving_other_machines_needs_a_token(tmp_path: Path) -> None:
     done = run(tmp_path / "d", ["serve", "--host", "::", "--port", "0"])
     assert done.code == 10

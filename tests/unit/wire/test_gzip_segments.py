@@ -91,10 +91,6 @@ def test_a_damaged_piece_is_refused(damage: object) -> None:
         segments.decompress_fragment(damage(piece))
 
 
-def test_a_client_without_gzip_gets_the_same_bytes() -> None:
-    assert b"".join(segments.identity_body(PARTS)) == WHOLE
-
-
 def test_the_crc_of_a_whole_follows_from_its_parts() -> None:
     first, second = b"first" * 1000, b"second" * 77_777
     assert segments.combine_crc(zlib.crc32(first), zlib.crc32(second), len(second)) == zlib.crc32(
