@@ -15,9 +15,12 @@
     │   ├── CatalogFull            7  507  catalog-full       the disk is full; nothing was lost
     │   ├── SchemaMismatch         7  503  schema-mismatch    older or newer than this program
     │   └── UnsupportedLocation    7  503  unsupported-location  a data folder where SQLite is not safe
+    ├── IndexDamaged               7  503  index-damaged      the search index cannot be read; it is made anew
+    ├── IndexTaken                 5  409  index-taken        another process keeps the search index
     ├── UnreadableFile             8  422  unreadable-file    a file cannot be opened or read
     │   ├── NotARegularFile        8  422  not-a-regular-file a folder, pipe, socket or device
-    │   └── FileChanged            8  409  file-changed       it changed while it was being read
+    │   ├── FileChanged            8  409  file-changed       it changed while it was being read
+    │   └── ReaderFailed           8  422  reader-failed      we failed at it in a way that we never should
     ├── Cancelled                  9  409  cancelled          somebody asked to stop
     └── CannotServe               10  500  cannot-serve       port taken, or an unsafe address without a token
 """
@@ -132,6 +135,22 @@ class UnsupportedLocation(CatalogError):
     slug = "unsupported-location"
 
 
+class IndexDamaged(RegistryError):
+    """The search index cannot be read, or is not there yet; it is made anew from the catalog."""
+
+    exit_code = 7
+    status = 503
+    slug = "index-damaged"
+
+
+class IndexTaken(RegistryError):
+    """Another process keeps the search index up to date."""
+
+    exit_code = 5
+    status = 409
+    slug = "index-taken"
+
+
 class UnreadableFile(RegistryError):
     """A file cannot be opened or read."""
 
@@ -151,6 +170,12 @@ class FileChanged(UnreadableFile):
 
     status = 409
     slug = "file-changed"
+
+
+class ReaderFailed(UnreadableFile):
+    """We failed at a file in a way that we know nothing of: a bug of ours, to be reported."""
+
+    slug = "reader-failed"
 
 
 class Cancelled(RegistryError):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class TensorInfo(NamedTuple):
@@ -45,8 +48,8 @@ class Hashes:
     """Everything computed from the bytes of one file; lower-case hex, `None` where there is no such thing.
 
     The spans are those of `registry.hashing.digests`. `data_sha256`, `autov3`, `tensor_hash` and
-    `sshs_legacy_hash` need a readable safetensors header; `sshs_legacy_hash` is `None` when it cannot be
-    reproduced from the file, and `legacy_candidates` then stays empty.
+    `sshs_legacy_hash` need a readable safetensors header. `sshs_legacy_hash` is `None` when it cannot be
+    reproduced from the file; `sshs_legacy_other` is what it is with the less likely padding, often the same.
     """
 
     size: int
@@ -58,7 +61,7 @@ class Hashes:
     data_sha256: str | None = None
     autov3: str | None = None
     sshs_legacy_hash: str | None = None
-    legacy_candidates: tuple[str, ...] = ()
+    sshs_legacy_other: str | None = None
     tensor_hash: str | None = None
     name_order_sha256: str | None = None
 
@@ -74,6 +77,20 @@ class Claim:
     claimed: str
     computed: str | None
     verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderClaim:
+    """A hash that a header claims, before it is held against what was computed.
+
+    `digits` is lower-case hex, `None` where the claim cannot be a hash. A claim that is not `comparable` may
+    be over bytes in an order that the file does not keep.
+    """
+
+    name: str
+    claimed: str
+    digits: str | None
+    comparable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +136,14 @@ class HeaderFacts:
     """What follows from the bytes of one header, ready to be stored.
 
     `columns` holds values for the columns of the `header` table by name; `tags` are (tag, count) pairs over
-    all dataset folders, each tag once and as `formats.packing.stored_tag` gives it.
+    all dataset folders, each tag once and as `formats.packing.stored_tag` gives it. `claims` are the hashes
+    it claims.
     """
 
     digest: bytes
     columns: dict[str, object]
     tags: tuple[tuple[str, int], ...] = ()
+    claims: tuple[HeaderClaim, ...] = ()
 
 
 class FileStat(NamedTuple):
@@ -177,7 +196,10 @@ class FileSeen:
 
 @dataclass(frozen=True, slots=True)
 class RootView:
-    """A root as this machine sees it; `path` is `None` where this machine has no mount of it."""
+    """A root as this machine sees it; `path` is `None` where this machine has no mount of it.
+
+    `files` is the number of its present files, `None` where they were not counted.
+    """
 
     id: int
     label: str
@@ -198,7 +220,7 @@ class RootView:
     added_at: int
     scanned_at: int | None
     scan_ms: int | None
-    files: int = 0
+    files: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,3 +335,80 @@ class Page:
     items: list[LoraView]
     next: tuple[object, int] | None
     total: int
+
+
+@dataclass(frozen=True, slots=True)
+class SearchFile:
+    """What can be searched of one file of a lora; `hashes` are whole, in lower-case hex."""
+
+    root_id: int
+    root: str
+    path: str
+    folder: str
+    name: str
+    state: str
+    hashed: bool
+    hashes: tuple[str, ...] = ()
+    verdicts: tuple[str, ...] = ()
+    companions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRecord:
+    """Everything that can be searched of one lora, with its primary file first.
+
+    `size` in bytes, `date` and `added` in milliseconds since the epoch. `header` holds columns of the header
+    by name, `claimed` and `datasets` the trigger words that are claimed and the names of dataset folders,
+    `tags` each tag with its count, `description` what the header says of the model.
+    """
+
+    id: int
+    kind: str
+    name: str
+    size: int
+    date: int
+    added: int
+    files: tuple[SearchFile, ...]
+    header: Mapping[str, object] = field(default_factory=dict)
+    targets: tuple[str, ...] = ()
+    claimed: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ()
+    tags: tuple[tuple[str, int], ...] = ()
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FacetValue:
+    """A value of a field, the text that people read for it, and how many matches have it."""
+
+    value: str
+    label: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facet:
+    """The values of one field among all matches, the commonest first.
+
+    `distinct` tells how many values there are. With `sample` the counts are of that many matches only.
+    """
+
+    field: str
+    values: list[FacetValue]
+    distinct: int
+    sample: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """What may complete the word being typed: `insert` takes its place, `kind` says what it is.
+
+    `kind` is `name`, `tag`, `field`, `value` or `saved`; `count` how many loras have it; `note` what else to
+    show, such as the translation of a tag.
+    """
+
+    text: str
+    insert: str
+    kind: str
+    count: int | None = None
+    note: str | None = None

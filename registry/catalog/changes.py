@@ -17,6 +17,8 @@ _TABLES = tables.TABLES
 CHANGE, SETTING = _TABLES["change"], _TABLES["setting"]
 _PRUNED = "changes_pruned_to"
 DAY_MS = 86_400_000
+# What no lora is shown otherwise for.
+_APART = frozenset({"saved"})
 
 
 class Changed(NamedTuple):
@@ -55,6 +57,29 @@ def changes_since(conn: Connection, seq: int, *, limit: int = 1000) -> list[Chan
         .limit(limit)
     )
     return [Changed(*row) for row in conn.execute(query)]
+
+
+def started_at(conn: Connection, seq: int) -> int | None:
+    """Return when a generation began, in milliseconds; `None` if it never was or is forgotten.
+
+    Two generations of one number, as a restored backup has them, differ in it.
+    """
+    return conn.execute(select(CHANGE.c.at).where(CHANGE.c.seq == seq)).scalar()
+
+
+def loras_changed_since(conn: Connection, seq: int, at: int, *, limit: int = 2000) -> set[int] | None:
+    """Return which loras changed after the generation `seq`, which began at `at`.
+
+    `None` if that cannot be told: too much changed, or roots did, or that generation is not of this catalog.
+    """
+    if started_at(conn, seq) != at:
+        return None
+    changes = changes_since(conn, seq, limit=limit + 1)
+    if changes is None or len(changes) > limit:
+        return None
+    if any(change.lora_id is None and change.entity not in _APART for change in changes):
+        return None
+    return {change.lora_id for change in changes if change.lora_id is not None}
 
 
 def prune(unit: Unit, days: int) -> int:

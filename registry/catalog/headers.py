@@ -26,10 +26,11 @@ _NAME = itemgetter(0)
 
 
 class StoredHeader(NamedTuple):
-    """The row of a header, and the kind of weights it describes."""
+    """The row of a header, the kind of weights it describes, and whether it was just written anew."""
 
     id: int
     kind: str
+    renewed: bool = False
 
 
 def store_headers(
@@ -62,7 +63,7 @@ def store_headers(
     for fact in old:
         key = known[fact.digest][0]
         rows_old.append({"row_id": key, **_row(fact, ids, derived_version)})
-        stored[fact.digest] = StoredHeader(key, str(fact.columns["kind"]))
+        stored[fact.digest] = StoredHeader(key, str(fact.columns["kind"]), renewed=True)
     if rows_old:
         columns: dict[str, BindParameter[object]] = {
             name: bindparam(name) for name in rows_old[0] if name != "row_id"

@@ -192,3 +192,15 @@ def current_id(conn: Connection, lora_id: int) -> int:
     """Return the id that a lora id stands for today: itself, or where it was merged into."""
     found = conn.execute(select(REDIRECT.c.new_id).where(REDIRECT.c.old_id == lora_id)).scalar()
     return lora_id if found is None else int(found)
+
+
+def loras_of_root(conn: Connection, root_id: int, after: int, limit: int) -> list[int]:
+    """Return the first `limit` ids above `after` of loras with a file in a root, in ascending order."""
+    query = (
+        select(FILE.c.lora_id)
+        .where(FILE.c.root_id == root_id, FILE.c.lora_id > after)
+        .distinct()
+        .order_by(FILE.c.lora_id)
+        .limit(limit)
+    )
+    return list(conn.execute(query).scalars())

@@ -169,6 +169,7 @@ class Header(SQLModel, table=True):
     tags: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     tag_count: int = Field(default=0, sa_column=Column(Integer, nullable=False))
     notes: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    description: str | None = Field(default=None, sa_column=Column(Text))
 
 
 class Tag(SQLModel, table=True):
@@ -339,6 +340,20 @@ class Token(SQLModel, table=True):
     created_at: int = Field(sa_column=_time())
     used_at: int | None = Field(default=None, sa_column=_time(nullable=True))
     revoked_at: int | None = Field(default=None, sa_column=_time(nullable=True))
+
+
+class SavedSearch(SQLModel, table=True):
+    """A query that was given a name; `name_key` is the folded name, by which it is found."""
+
+    __tablename__ = "saved_search"
+    __table_args__ = AUTOINCREMENT
+    id: int = Field(sa_column=_id())
+    name: str = Field(sa_column=Column(Text, nullable=False))
+    name_key: str = Field(sa_column=Column(KeyText, nullable=False, unique=True))
+    query: str = Field(sa_column=Column(Text, nullable=False))
+    created_at: int = Field(sa_column=_time())
+    changed_at: int = Field(sa_column=_time())
+    actor: str | None = Field(default=None, sa_column=Column(Text))
 
 
 class Job(SQLModel, table=True):

@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
 
+from alembic import command
 from registry.catalog.changes import generation
 from registry.catalog.engine import Catalog
 from registry.catalog.health import database_health
 from registry.catalog.migrate import back_up, current_revision, ensure_schema, head_revision, revisions_folder
+from registry.catalog.saved import put_saved
+from registry.catalog.searching import search_records
 from registry.catalog.tables import METADATA
 from registry.errors import CatalogError, SchemaMismatch
 from tests.support.library import Model, open_library
@@ -30,8 +34,8 @@ NEXT = '''
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 
 
 def upgrade():
@@ -47,7 +51,7 @@ BROKEN = NEXT.replace(
 def later(folder: Path, body: str = NEXT) -> Path:
     copy = folder / "later"
     shutil.copytree(revisions_folder(), copy)
-    (copy / "versions" / "0002_next.py").write_text(body)
+    (copy / "versions" / "0003_next.py").write_text(body)
     return copy
 
 
@@ -124,19 +128,57 @@ def test_an_older_catalog_is_upgraded_with_all_its_rows_after_a_backup(
     revisions = later(tmp_path)
     backup = ensure_schema(catalog, backups=tmp_path / "backups", allow_upgrade=True, revisions=revisions)
     with catalog.bare() as conn, conn.begin():
-        assert current_revision(conn) == "0002"
+        assert current_revision(conn) == "0003"
         assert conn.execute(text("SELECT count(*) FROM lora WHERE rating IS NULL")).scalar() == 2
     assert library.lora(model.path) == before
     if catalog.sqlite:
         assert backup is not None
         with closing(sqlite3.connect(backup)) as copy:
             assert copy.execute("SELECT count(*) FROM lora").fetchone() == (2,)
-            assert copy.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
+            assert copy.execute("SELECT version_num FROM alembic_version").fetchone() == ("0002",)
         with catalog.bare() as conn:
             assert conn.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
     else:
         assert backup is None
     catalog.close()
+
+
+def test_a_catalog_of_the_first_revision_keeps_all_its_rows_and_is_searched_by_more(
+    empty_url: str, tmp_path: Path
+) -> None:
+    catalog = opened(empty_url)
+    library = open_library(catalog)
+    model = Model(metadata={"modelspec.description": "soft light", "ss_output_name": "a"})
+    library.scan(model, Model("b.safetensors", weights="b"), version=1)
+    library.hash(model)
+    before, changes = library.lora(model.path), library.changes()
+    go_back_to(catalog, "0001")
+    backup = ensure_schema(catalog, backups=tmp_path / "backups", allow_upgrade=True)
+    assert (backup is not None) == catalog.sqlite
+    if backup is not None:
+        with closing(sqlite3.connect(backup)) as copy:
+            assert copy.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
+            assert copy.execute("SELECT count(*) FROM file").fetchone() == (2,)
+    with catalog.bare() as conn, conn.begin():
+        assert current_revision(conn) == head_revision() == "0002"
+        context = MigrationContext.configure(conn, opts={"compare_type": True, "target_metadata": METADATA})
+        assert compare_metadata(context, METADATA) == []
+        assert conn.execute(text("SELECT description FROM header")).scalars().all() == [None, None]
+    assert (library.lora(model.path), library.changes()) == (before, changes)
+    library.scan(model, version=2)
+    with catalog.write() as unit:
+        assert put_saved(unit, "mine", "soft")
+        assert [one.description for one in search_records(unit.conn, [before.id])] == ["soft light"]
+    catalog.close()
+
+
+def go_back_to(catalog: Catalog, revision: str) -> None:
+    """Make a catalog what it was at an older revision; only tests do that."""
+    config = Config()
+    config.set_main_option("script_location", str(revisions_folder()))
+    with catalog.bare() as conn, conn.begin():
+        config.attributes["connection"] = conn
+        command.downgrade(config, revision)
 
 
 def test_an_older_catalog_is_left_alone_unless_upgrading_is_allowed(empty_url: str, tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Finding loras by anything known about them: fields, queries, a matcher, and an index that follows."""

@@ -1,0 +1,266 @@
+"""A record as the document that the index holds of it.
+
+A rebuild spends most of its time here. So what is made of a text is remembered, and what the table of fields
+says is laid out once, when this is loaded.
+"""
+
+from __future__ import annotations
+
+import struct
+from bisect import bisect_left
+from functools import lru_cache, partial
+from itertools import chain, compress
+from operator import itemgetter
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+
+import tantivy
+
+from registry.search import fields, text
+from registry.search.fields import COLUMNS, NUMERIC, TABLE, TAG_SHARES, Field, Kind
+from registry.search.schema import FLOATS, KEYS, SORT_BYTES, SORT_PARTS, sorts_by_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from registry.search.fields import Read
+    from registry.views import SearchRecord
+
+_INT64: Final = 1 << 63
+_MAX_FACET: Final = 200
+_SHORT: Final = 40
+_REMEMBERED: Final = 1 << 17
+"""Texts of up to 40 characters are remembered: most of a library is made of some ten thousand of them."""
+
+Made = TypeVar("Made")
+Values = dict[str, list[object]]
+Words = tuple[str, tuple[str, ...]]
+"""The tokens of a text in order, and what is also found alone."""
+
+
+def document_key(lora_id: int) -> str:
+    """Return the term by which the document of a lora is found and replaced."""
+    return f"L{lora_id}"
+
+
+def document(schema: tantivy.Schema, record: SearchRecord) -> tantivy.Document:
+    """Return the document of a record."""
+    # With the schema, because numbers would otherwise take whatever type fits them.
+    return tantivy.Document.from_dict(values_of(record), schema)
+
+
+def values_of(record: SearchRecord) -> Values:
+    """Return what the document of a record holds, by engine field; fields that hold nothing are left out."""
+    values: Values = {
+        "key": [document_key(record.id)],
+        "whole": list(dict.fromkeys([text.key(name) for name in fields.WHOLE_NAMES(record)])),
+    }
+    for tokens_field, alone_field, read_texts in _COLUMNS:
+        found = [_words[one] if len(one) <= _SHORT else _long(one) for one in read_texts(record)]
+        if found:
+            _put_words(values, tokens_field, alone_field, *zip(*found, strict=True))
+    if record.tags:
+        _put_tags(values, record.tags)
+    _put_fields(values, record)
+    for sort_fields, read_value in _SORTS:
+        if (value := read_value(record)) is not None:
+            values.update(zip(sort_fields, _sort_values(str(value)), strict=True))
+    return {name: value for name, value in values.items() if value}
+
+
+def _put_words(
+    values: Values,
+    tokens_field: str,
+    alone_field: str,
+    tokens: Sequence[str],
+    singles: Sequence[Sequence[str]],
+) -> None:
+    values[tokens_field] = list(filter(None, tokens))
+    if alone := " ".join(dict.fromkeys(chain.from_iterable(singles))):
+        values[alone_field] = [alone]
+
+
+def _put_tags(values: Values, pairs: Sequence[tuple[str, int]]) -> None:
+    """Put in tags, of which there are more than of all else together: in one go, each looked up once."""
+    # The catalog gives them in this order, in which those of one column are neighbours.
+    tags, counts = zip(*sorted(pairs, key=itemgetter(1), reverse=True), strict=True)
+    tokens, singles, keys = zip(*map(_tags.__getitem__, tags), strict=True)
+    values["k_tag"] = list(dict.fromkeys(compress(keys, tags)))
+    rising, top = counts[::-1], counts[0] or 1
+    for tokens_field, alone_field, least, most in _SHARES:
+        first, end = (len(tags) - bisect_left(rising, share * top) for share in (most, least))
+        _put_words(values, tokens_field, alone_field, tokens[first:end], singles[first:end])
+
+
+def _put_fields(values: Values, record: SearchRecord) -> None:
+    known: list[object] = []
+    for name, read, terms_field, read_terms, number_field, read_number, facet_field, facet in _ROWS:
+        found = [value for value in read(record) if value is not None and value != ""]
+        if found:
+            known.append(name)
+            if read_terms is not None:
+                values[terms_field] = list(dict.fromkeys(read_terms(found)))
+            if read_number is not None:
+                values[number_field] = read_number(found)
+        if facet is not None:
+            values[facet_field] = [value[:_MAX_FACET] for value in facet(record)]
+    values["known"] = known
+
+
+class _Remembered(dict[str, Made]):
+    """What was made of each short text so far; when there are too many it begins anew."""
+
+    def __init__(self, make: Callable[[str], Made]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, one: str) -> Made:
+        made = self._make(one)
+        if len(one) <= _SHORT:
+            if len(self) >= _REMEMBERED:
+                self.clear()
+            self[one] = made
+        return made
+
+
+def _words_of(one: str) -> Words:
+    found = text.runs(one)
+    tokens = " ".join([token for run in found for token in run.sequence])
+    singles = dict.fromkeys([single for run in found for single in run.singles])
+    # Most words are their own token: one object for both is half to keep and half to reach for.
+    return one if tokens == one else tokens, tuple(singles)
+
+
+def _tag_of(tag: str) -> tuple[str, tuple[str, ...], str]:
+    tokens, singles = _words_of(tag.replace("_", " "))
+    key = text.key(tag)
+    return tokens, singles, tokens if tokens == key else key
+
+
+_words = _Remembered(_words_of)
+_tags = _Remembered(_tag_of)
+_keys = _Remembered(text.key)
+# The name of a file is read for several fields, and hardly any other file has it.
+_long_word = lru_cache(maxsize=64)(_words_of)
+
+
+def _long(one: str) -> Words:
+    """Return the words of a text from those of its parts between blanks, beyond which nothing reaches."""
+    tokens: list[str] = []
+    singles: list[str] = []
+    for chunk in one[: text.MAX_TEXT].split():
+        # To see that a word is its own token is quicker than to look it up.
+        if chunk.islower() and chunk.isalpha() and chunk.isascii():
+            tokens.append(chunk[: text.MAX_TOKEN])
+            continue
+        found, alone = _words[chunk] if len(chunk) <= _SHORT else _long_word(chunk)
+        if found:
+            tokens.append(found)
+        singles += alone
+    return " ".join(tokens), tuple(singles)
+
+
+def terms(kind: Kind, value: object) -> Iterable[str]:
+    """Return the terms under which a value of a field that is compared as a whole is found."""
+    if kind is Kind.FLAG:
+        return ("yes" if value else "no",)
+    if kind is Kind.RESOLUTION:
+        return (f"{value[0]}x{value[1]}",) if isinstance(value, tuple) else ()
+    if kind is Kind.HASH:
+        return (str(value),)
+    if kind is Kind.FOLDER:
+        return text.folders(str(value))
+    return (_keys[str(value)],)
+
+
+def number_of(kind: Kind, value: object) -> int | float | None:
+    """Return what is compared of a numeric value."""
+    if kind is Kind.RESOLUTION:
+        value = max(value) if isinstance(value, tuple) else None
+    if not isinstance(value, int | float):
+        return None
+    if kind in FLOATS:
+        return float(value)
+    return value if isinstance(value, int) and -_INT64 <= value < _INT64 else None
+
+
+def sort_key(value: str) -> str:
+    """Return the beginning of a folded text that it is sorted by: whole characters of at most 48 bytes."""
+    return text.key(value).encode()[:SORT_BYTES].decode("utf-8", "ignore")
+
+
+_PARTS: Final = struct.Struct(f">{SORT_PARTS}Q")
+
+
+def sort_parts(key: str) -> list[int]:
+    """Return the bytes of a sort key as numbers that compare as it does."""
+    return list(_PARTS.unpack(key.encode().ljust(SORT_BYTES, b"\0")))
+
+
+@lru_cache(maxsize=1 << 10)
+def _sort_values(value: str) -> tuple[list[object], ...]:
+    key = sort_key(value)
+    parts: list[list[object]] = [[number] for number in sort_parts(key)]
+    return ([key], *parts)
+
+
+class _Row(NamedTuple):
+    """A row of the table of fields, laid out: which engine fields it fills, and with what."""
+
+    name: str
+    read: Read
+    terms_field: str
+    read_terms: Callable[[list[object]], Iterable[object]] | None
+    number_field: str
+    read_number: Callable[[list[object]], list[object]] | None
+    facet_field: str
+    facet: Callable[[SearchRecord], Iterable[str]] | None
+
+
+def _laid_out(row: Field) -> _Row:
+    # Tags are put in by themselves.
+    has_terms = row.kind in KEYS and row.name != "tag"
+    return _Row(
+        row.name,
+        row.read,
+        f"k_{row.name}",
+        _TERMS.get(row.kind, partial(_terms, row.kind)) if has_terms else None,
+        f"n_{row.name}",
+        partial(_number, row.kind) if row.kind in NUMERIC else None,
+        f"f_{row.name}",
+        row.facet,
+    )
+
+
+def _terms(kind: Kind, found: list[object]) -> Iterable[str]:
+    return [term for value in found for term in terms(kind, value)]
+
+
+def _key_terms(found: list[object]) -> Iterable[str]:
+    return map(_keys.__getitem__, map(str, found))
+
+
+def _hash_terms(found: list[object]) -> Iterable[str]:
+    return map(str, found)
+
+
+# What `terms` gives one by one, for kinds that most fields are of or that have many values.
+_TERMS: Final = {Kind.KEY: _key_terms, Kind.HASH: _hash_terms}
+
+
+def _number(kind: Kind, found: list[object]) -> list[object]:
+    numbers: list[object] = [n for value in found if (n := number_of(kind, value)) is not None]
+    return numbers[:1]
+
+
+_ROWS: Final = tuple(map(_laid_out, TABLE))
+_SHARES: Final = tuple((f"t_{name}", f"j_{name}", *share) for name, share in TAG_SHARES.items())
+_COLUMNS: Final = tuple(
+    (f"t_{column.name}", f"j_{column.name}", column.read)
+    for column in COLUMNS
+    if column.name not in TAG_SHARES
+)
+_SORTS: Final = tuple(
+    ((f"s_{row.name}", *(f"s_{row.name}_{part}" for part in range(SORT_PARTS))), row.sort)
+    for row in TABLE
+    if row.sort is not None and sorts_by_text(row)
+)

@@ -1,0 +1,160 @@
+"""The process beside the server that keeps the index up to date, so that requests stay fast meanwhile.
+
+Reading rows and making documents is work for one core; in the serving process it would hold up every request.
+The child owns the writer of the index, follows the change log when it is told to and now and then by itself,
+and ends with its parent.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+from typing import TYPE_CHECKING, Final
+
+from registry.catalog.engine import Catalog
+from registry.errors import Cancelled, IndexTaken, RegistryError
+from registry.search.catchup import Follower, Progress
+from registry.search.index import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from multiprocessing.connection import Connection
+    from pathlib import Path
+
+log = logging.getLogger(__name__)
+LOOK_SECONDS: Final = 2.0
+"""How often the child looks for changes of other processes."""
+RETRY_SECONDS: Final = 5.0
+_WAKE, _STOP = "wake", "stop"
+_RESTARTS: Final = 3
+
+
+class Keeper:
+    """Starts the child, tells it of changes and knows how far it is; `changed` hears of each commit."""
+
+    def __init__(self, url: str, folder: Path, changed: Callable[[], object] = lambda: None) -> None:
+        self._url = url
+        self._folder = folder
+        self._changed = changed
+        self._stopping = threading.Event()
+        self._turn = threading.Lock()
+        self._connection: Connection | None = None
+        self._thread = threading.Thread(target=self._run, name="search", daemon=True)
+        self.progress = Progress("starting")
+
+    def start(self) -> None:
+        """Start the child."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Tell the child that the catalog has changed."""
+        self._send(_WAKE)
+
+    def stop(self) -> None:
+        """Let the child finish what it is committing and end it."""
+        self._stopping.set()
+        self._send(_STOP)
+        self._thread.join(20.0)
+
+    def _send(self, message: str) -> None:
+        with self._turn:
+            if self._connection is not None:
+                try:
+                    self._connection.send(message)
+                except OSError:
+                    self._connection = None
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._stopping.is_set() and failures < _RESTARTS:
+            # Spawned, not forked: this process has threads and open databases.
+            context = multiprocessing.get_context("spawn")
+            ours, theirs = context.Pipe()
+            child = context.Process(
+                target=keep, args=(self._url, self._folder, theirs), name="search", daemon=True
+            )
+            child.start()
+            theirs.close()
+            with self._turn:
+                self._connection = ours
+            failures = 0 if self._listen(ours) else failures + 1
+            with self._turn:
+                self._connection = None
+            ours.close()
+            child.join(20.0)
+            if child.is_alive():
+                child.kill()
+            if not self._stopping.is_set():
+                log.warning("the process that keeps the search index has ended; it is started again")
+                self._stopping.wait(RETRY_SECONDS)
+
+    def _listen(self, connection: Connection) -> bool:
+        """Take what the child tells until it ends; return whether it told anything."""
+        told = False
+        if self._stopping.is_set():
+            self._send(_STOP)
+        while True:
+            try:
+                message = connection.recv()
+            except (EOFError, OSError):
+                return told
+            told = True
+            if isinstance(message, Progress):
+                committed = message.state == "idle"
+                self.progress = message
+                if committed:
+                    self._changed()
+            else:
+                log.warning("search: %s", message)
+
+
+def keep(url: str, folder: Path, connection: Connection) -> None:
+    """Keep an index up to date until told to stop; the body of the child."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
+    stopping = threading.Event()
+    woken = threading.Event()
+
+    def listen() -> None:
+        try:
+            while connection.recv() != _STOP:
+                woken.set()
+        except (EOFError, OSError):
+            pass
+        stopping.set()
+        woken.set()
+
+    threading.Thread(target=listen, name="listen", daemon=True).start()
+    catalog = Catalog(url)
+    follower = Follower(catalog, Place(folder), report=connection.send, cancelled=stopping.is_set)
+    last = None
+    while not stopping.is_set():
+        wait = LOOK_SECONDS
+        try:
+            state = follower.catch_up()
+            if state != last:
+                last = state
+                connection.send(Progress("idle", state.documents, state.documents))
+        except Cancelled:
+            break
+        except IndexTaken:
+            # A command brings it up to date just now.
+            wait = RETRY_SECONDS
+        except RegistryError as error:
+            connection.send(f"the search index could not be brought up to date: {error}")
+            wait = RETRY_SECONDS
+        woken.wait(wait)
+        woken.clear()
+    follower.close()
+    catalog.close()
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent is gone: a parent that was killed cannot say so."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

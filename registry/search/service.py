@@ -1,0 +1,183 @@
+"""Search as it is asked for: text or tree in, ids with everything that is told beside them out."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from registry.catalog.engine import now_ms
+from registry.catalog.saved import get_saved, list_saved
+from registry.catalog.searching import tags_sample
+from registry.errors import NotFound
+from registry.search import vocabulary
+from registry.search.engine import Engine
+from registry.search.fields import TAG_FACET
+from registry.search.nodes import And, Not, Or, Query, Sort, Text
+from registry.search.query import parse, replace_saved
+from registry.search.trees import EVERYTHING
+from registry.search.understood import sentence
+from registry.search.writing import format_query
+from registry.views import Facet, FacetValue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from registry.catalog.engine import Catalog
+    from registry.search.engine import Hits
+    from registry.search.index import Place
+    from registry.search.nodes import Node
+    from registry.search.query import QueryWarning
+    from registry.search.translations import Translations
+    from registry.views import Suggestion
+
+SAMPLE: Final = 2000
+_TAGS: Final = 50
+_PATIENCE: Final = 2.0
+_LOOK: Final = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One page of what was found, and what was made of the question.
+
+    `did_you_mean` is a query that finds more where this one finds nothing.
+    """
+
+    hits: Hits
+    query: Query
+    understood: str
+    warnings: list[QueryWarning]
+    did_you_mean: str | None
+    took_ms: float
+
+
+class Searching:
+    """Answers queries over one catalog from its index; may be used by several threads."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        place: Place,
+        translations: Translations,
+        clock: Callable[[], int] = now_ms,
+    ) -> None:
+        self._catalog = catalog
+        self.place = place
+        self._translations = translations
+        self._clock = clock
+        self.engine = Engine(place, translations.tags)
+
+    def close(self) -> None:
+        """Let go of the index."""
+        self.engine.close()
+
+    def parse(self, text: str) -> tuple[Query, list[QueryWarning]]:
+        """Return what a text asks for, with saved searches put in their places."""
+        parsed = parse(text, self._clock())
+        return self.complete(parsed.query, list(parsed.warnings))
+
+    def complete(self, query: Query, warnings: list[QueryWarning]) -> tuple[Query, list[QueryWarning]]:
+        """Put saved searches in their places."""
+        where, more = replace_saved(query.where, self._saved)
+        return Query(where, query.sort), [*warnings, *more]
+
+    def search(  # noqa: PLR0913 - what a search can be asked for, all named
+        self,
+        question: str | Query,
+        *,
+        sort: Sort | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+        facets: Sequence[str] = (),
+        min_generation: int | None = None,
+    ) -> Found:
+        """Return one page of what a text or tree finds; raises BadRequest, IndexDamaged.
+
+        With `min_generation` it waits a moment for the index to be as new as that.
+        """
+        begun = time.perf_counter()
+        self._wait_for(min_generation)
+        if isinstance(question, str):
+            query, warnings = self.parse(question)
+        else:
+            query, warnings = self.complete(question, [])
+        order = sort or query.sort
+        hits = self.engine.search(query.where, sort=order, limit=limit, cursor=cursor, facets=facets)
+        if TAG_FACET in facets or "all" in facets:
+            hits.facets[TAG_FACET] = self._tag_facet(query.where)
+        meant = self._meant(query) if not hits.total else None
+        took = (time.perf_counter() - begun) * 1000
+        return Found(hits, query, sentence(query, hits.sort), warnings, meant, round(took, 2))
+
+    def all_ids(self, text: str, limit: int) -> list[int]:
+        """Return the ids of the first `limit` loras that a text finds, in order."""
+        self.engine.refresh()
+        query, _ = self.parse(text)
+        found: list[int] = []
+        cursor = None
+        while True:
+            hits = self.engine.search(
+                query.where, sort=query.sort, limit=min(1000, limit - len(found)), cursor=cursor
+            )
+            found += hits.ids
+            cursor = hits.next_cursor
+            if cursor is None or len(found) >= limit:
+                return found
+
+    def suggest(self, typed: str, limit: int = 12) -> list[Suggestion]:
+        """Return what may complete the last word of a text."""
+        self.engine.refresh()
+        with self._catalog.read() as conn:
+            saved = [one.name for one in list_saved(conn)]
+        searcher = self.engine.snapshot().searcher
+        return vocabulary.suggest(
+            searcher, typed[-500:], translations=self._translations, saved=saved, limit=limit
+        )
+
+    def _wait_for(self, generation: int | None) -> None:
+        deadline = time.monotonic() + _PATIENCE
+        while self.engine.refresh() < (generation or 0) and time.monotonic() < deadline:
+            time.sleep(_LOOK)
+
+    def _saved(self, name: str) -> Node | None:
+        try:
+            with self._catalog.read() as conn:
+                found = get_saved(conn, name)
+        except NotFound:
+            return None
+        return parse(found.query, self._clock()).query.where or EVERYTHING
+
+    def _tag_facet(self, where: Node | None) -> Facet:
+        """Count tags over a sample: over all matches it takes longer than anybody waits."""
+        ids = self.engine.sample(where, SAMPLE)
+        with self._catalog.read() as conn:
+            pairs = tags_sample(conn, ids)
+        shown = pairs[:_TAGS]
+        values = [FacetValue(tag, self._translations.name(tag) or tag, count) for tag, count in shown]
+        return Facet(TAG_FACET, values, len(pairs), len(ids))
+
+    def _meant(self, query: Query) -> str | None:
+        """Return a query like this one whose words exist, if that finds anything."""
+        searcher = self.engine.snapshot().searcher
+
+        def better(node: Node) -> Node:
+            match node:
+                case Text(word, prefix, False) if not self.engine.count(node):
+                    near = vocabulary.nearest(searcher, word)
+                    return node if near is None else Text(near, prefix)
+                case And(nodes):
+                    return And(tuple(better(one) for one in nodes))
+                case Or(nodes):
+                    return Or(tuple(better(one) for one in nodes))
+                case Not():
+                    return node
+                case _:
+                    return node
+
+        if query.where is None:
+            return None
+        meant = better(query.where)
+        if meant == query.where or not self.engine.count(meant):
+            return None
+        return format_query(Query(meant, query.sort))

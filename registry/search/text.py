@@ -1,0 +1,148 @@
+"""How text becomes what is compared: folding, words, parts of names, pairs of Chinese characters.
+
+Query, index and matcher use the same functions, so that they agree by construction. Characters of scripts
+that are written without blanks are compared in pairs (bigrams), which finds any two neighbours, and alone.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+from registry.search.chinese import simplified
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_TEXT = 20_000
+"""Characters of one text that are searched; what is beyond is shown but not found."""
+MAX_TOKEN = 100
+MAX_KEY = 500
+
+# Han with extensions and compatibility forms, kana, Hangul, and the marks that stand among them.
+_SCRIPT = (
+    "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
+    "\U00020000-\U0003ffff"
+)
+_LETTERS = f"[^\\W_{_SCRIPT}]+"
+_RUN = re.compile(f"[{_SCRIPT}]+|{_LETTERS}(?:[_\\-.'’]+{_LETTERS})*")
+_WORD = re.compile(_LETTERS)
+_IS_SCRIPT = re.compile(f"[{_SCRIPT}]")
+_MARKS = re.compile("[\u0300-\u036f]")
+# Where a name like DetailTweakerXLv2 falls apart; `v2` stays whole.
+_SEAMS = re.compile(
+    r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z](?!v\d)[a-z])|(?<=[^\W\d_])(?=[vV]\d)|(?<=[^\W\d_vV])(?=\d)"
+    r"|(?<=\d)(?=[^\W\d_])"
+)
+_BLANKS = re.compile(r"[\s_]+")
+
+
+class Run(NamedTuple):
+    """A stretch of one script: `sequence` are its tokens in order, `singles` what is also found alone.
+
+    Of other scripts, `sequence` are the parts of a word or name, and `singles` its parts joined: two
+    neighbours, and all. Of scripts without blanks, `sequence` are the pairs of neighbours (the character
+    itself where it stands alone), and `singles` the characters.
+    """
+
+    sequence: tuple[str, ...]
+    singles: tuple[str, ...]
+    script: bool
+
+
+def fold(text: str) -> str:
+    """Return text for comparing: NFKC, case folded, diacritics dropped, traditional Chinese simplified."""
+    if text.isascii():
+        return text.lower()
+    # Folding a case may undo a normal form (U+0345), and dropping marks may leave others to compose.
+    normal = unicodedata.normalize("NFKC", text).casefold()
+    bare = _MARKS.sub("", unicodedata.normalize("NFKD", normal))
+    return simplified(unicodedata.normalize("NFKC", bare).casefold())
+
+
+def key(text: str) -> str:
+    """Return the form in which names, tags and other whole values are compared: folded, `_` as a blank."""
+    return _short_key(text) if len(text) <= _REMEMBERED else _key(text)
+
+
+@lru_cache(maxsize=1 << 16)
+def _short_key(text: str) -> str:
+    return _key(text)
+
+
+def _key(text: str) -> str:
+    return _BLANKS.sub(" ", fold(text[:MAX_KEY])).strip()
+
+
+def runs(text: str) -> tuple[Run, ...]:
+    """Return the runs of a text in order."""
+    return tuple([run for chunk in text[:MAX_TEXT].split() for run in chunk_runs(chunk)])
+
+
+def chunk_runs(chunk: str) -> tuple[Run, ...]:
+    """Return the runs of a part of a text between blanks; no run goes beyond one."""
+    return _short_runs(chunk) if len(chunk) <= _REMEMBERED else tuple(_runs(chunk))
+
+
+# Words and tags come again and again: most of a library is made of some ten thousand of them.
+_REMEMBERED = 40
+
+
+@lru_cache(maxsize=1 << 16)
+def _short_runs(chunk: str) -> tuple[Run, ...]:
+    return tuple(_runs(chunk))
+
+
+def _runs(text: str) -> Iterator[Run]:
+    normal = text if text.isascii() else unicodedata.normalize("NFKC", text)
+    for found in _RUN.finditer(normal):
+        written = found.group()
+        if _IS_SCRIPT.match(written):
+            folded = fold(written)
+            pairs = tuple(folded[i : i + 2] for i in range(len(folded) - 1))
+            yield Run(pairs or (folded,), tuple(dict.fromkeys(folded)), script=True)
+            continue
+        parts = [fold(part)[:MAX_TOKEN] for word in _WORD.findall(written) for part in _SEAMS.split(word)]
+        parts = [part for part in parts if part]
+        if parts:
+            yield Run(tuple(parts), tuple(_joined(parts)), script=False)
+
+
+def _joined(parts: list[str]) -> list[str]:
+    if len(parts) < 2:
+        return []
+    joined = [first + second for first, second in pairwise(parts)]
+    whole = "".join(parts)
+    if len(parts) > 2 and len(whole) <= MAX_TOKEN:
+        joined.append(whole)
+    return list(dict.fromkeys(joined))
+
+
+ROOT_FOLDER = "/"
+
+
+@lru_cache(maxsize=1 << 12)
+def folders(path: str) -> tuple[str, ...]:
+    """Return a folder and all above it, folded; a root has a name that no folder can have."""
+    parts = [key(part) for part in path.split("/") if part]
+    return tuple("/".join(parts[:count]) for count in range(1, len(parts) + 1)) or (ROOT_FOLDER,)
+
+
+def stands_in(wanted: list[str], tokens: list[str], *, prefix: bool = False) -> bool:
+    """Whether tokens follow one another in others; with `prefix` the last one is the beginning of one."""
+    size = len(wanted)
+    for start in range(len(tokens) - size + 1):
+        part = tokens[start : start + size]
+        if part[:-1] == wanted[:-1] and (
+            part[-1].startswith(wanted[-1]) if prefix else part[-1] == wanted[-1]
+        ):
+            return size > 0
+    return False
+
+
+def sequence(text: str) -> list[str]:
+    """Return all tokens of a text in order, as phrases are compared."""
+    return [token for run in runs(text) for token in run.sequence]

@@ -1,0 +1,51 @@
+"""How trees of a query are put together, so that what means the same is built the same."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from registry.search.nodes import And, Known, Match, Node, Not, Or
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+EVERYTHING: Final = And(())
+NOTHING: Final = Or(())
+
+
+def all_of(nodes: Iterable[Node]) -> Node:
+    """Return what asks for all of these: one of one, no And directly in an And."""
+    flat = [inner for node in nodes for inner in (node.nodes if isinstance(node, And) else (node,))]
+    return flat[0] if len(flat) == 1 else And(tuple(flat))
+
+
+def any_of(nodes: Iterable[Node]) -> Node:
+    """Return what asks for at least one of these: one of one, no Or directly in an Or."""
+    flat = [inner for node in nodes for inner in (node.nodes if isinstance(node, Or) else (node,))]
+    return flat[0] if len(flat) == 1 else Or(tuple(flat))
+
+
+def negated(node: Node) -> Node:
+    """Return what asks for the contrary: never a Not directly in a Not."""
+    return node.node if isinstance(node, Not) else Not(node)
+
+
+def settled(node: Node) -> Node:
+    """Return a node; where it is an And or Or of none, as saved searches leave them, what can be typed.
+
+    Every lora has an id.
+    """
+    return Match("id", (Known(isinstance(node, And)),)) if node in {EVERYTHING, NOTHING} else node
+
+
+def groups(node: Node) -> int:
+    """Return how deep parentheses nest where this is written."""
+    match node:
+        case And(nodes):
+            return max((groups(inner) + isinstance(inner, Or) for inner in nodes), default=0)
+        case Or(nodes):
+            return max((groups(inner) for inner in nodes), default=0)
+        case Not(inner):
+            return groups(inner) + isinstance(inner, And | Or)
+        case _:
+            return 0

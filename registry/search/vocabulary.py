@@ -1,0 +1,167 @@
+"""Words of the index: what completes the word being typed, and what was meant where nothing was found."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from registry.search import text
+from registry.search.fields import BY_NAME, TABLE, Kind
+from registry.search.index import no_panic
+from registry.views import Suggestion
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import tantivy
+
+    from registry.search.translations import Translations
+
+_WORDS: Final = ("t_name", "t_trigger", "t_tags_often", "t_tags_some", "t_tags_rare")
+_DISTANCE: Final = 2
+_SHORTEST: Final = 4
+"""Words of fewer letters have too many neighbours."""
+_CANDIDATES: Final = 20_000
+_QUOTES: Final = '"“”„«»「」'
+_SIGNS: Final = str.maketrans({"：": ":", "，": ","})
+
+
+def suggest(
+    searcher: tantivy.Searcher,
+    typed: str,
+    *,
+    translations: Translations,
+    saved: Sequence[str] = (),
+    limit: int = 12,
+) -> list[Suggestion]:
+    """Return what may complete the last word of a query, the likeliest first."""
+    word = _last_word(typed.translate(_SIGNS)).lstrip("-(" + _QUOTES)
+    name, colon, rest = word.partition(":")
+    with no_panic():
+        if colon and name.lower() == "saved":
+            return list(_saved(rest, saved))[:limit]
+        if colon and name.lower() in BY_NAME:
+            return list(_values(searcher, name, rest, translations))[:limit]
+        if not word:
+            return []
+        found = [*_fields(word), *_words(searcher, word, translations), *_saved_too(word, saved)]
+    return found[:limit]
+
+
+def _last_word(typed: str) -> str:
+    """Return what is being typed: from the last blank on that stands in no quotes."""
+    begin = 0
+    quoted = False
+    for place, sign in enumerate(typed):
+        if sign in _QUOTES:
+            quoted = not quoted
+        elif sign.isspace() and not quoted:
+            begin = place + 1
+    return typed[begin:]
+
+
+def _saved(prefix: str, saved: Sequence[str]) -> Iterator[Suggestion]:
+    wanted = text.key(prefix.strip(_QUOTES))
+    for name in saved:
+        if text.key(name).startswith(wanted):
+            yield Suggestion(name, f"saved:{quoted(name)}", "saved")
+
+
+def _saved_too(word: str, saved: Sequence[str]) -> Iterator[Suggestion]:
+    return (one for one in _saved(word, saved) if len(word) > 1)
+
+
+def _fields(word: str) -> Iterator[Suggestion]:
+    for row in TABLE:
+        if row.name.startswith(word.lower()):
+            yield Suggestion(f"{row.name}:", f"{row.name}:", "field", note=row.help)
+
+
+def _values(
+    searcher: tantivy.Searcher, name: str, typed: str, translations: Translations
+) -> Iterator[Suggestion]:
+    row = BY_NAME[name.lower()]
+    before, comma, last = typed.rpartition(",")
+    prefix = text.key(last.strip(_QUOTES))
+    kept = f"{name}:{before}{comma}"
+    if row.kind is Kind.FLAG:
+        for value in ("yes", "no"):
+            if value.startswith(prefix):
+                yield Suggestion(value, kept + value, "value")
+        return
+    if row.kind is Kind.WORDS:
+        field = f"t_{row.name}" if row.name != "name" else "whole"
+    elif row.kind in {Kind.KEY, Kind.FOLDER}:
+        field = f"k_{row.name}"
+    else:
+        yield Suggestion(row.example, row.example, "value", note=row.help)
+        return
+    if row.name == "tag" and last:
+        yield from _translated(searcher, last.strip(_QUOTES), translations, kept)
+    for value, count in searcher.terms_with_prefix(field, prefix, limit=12):
+        note = translations.name(value) if row.name == "tag" else row.names.get(value.replace(" ", "_"))
+        yield Suggestion(value, kept + quoted(value), "value", count, note)
+
+
+def _words(searcher: tantivy.Searcher, word: str, translations: Translations) -> Iterator[Suggestion]:
+    prefix = text.key(word)
+    yield from _translated(searcher, word, translations, "tag:")
+    names = searcher.terms_with_prefix("whole", prefix, limit=5)
+    for value, count in names:
+        yield Suggestion(value, f"name:{quoted(value)}", "name", count)
+    for value, count in searcher.terms_with_prefix("k_tag", prefix, limit=6):
+        yield Suggestion(value, f"tag:{quoted(value)}", "tag", count, translations.name(value))
+    whole = {value for value, _ in names}
+    for value, count in searcher.terms_with_prefix("t_name", prefix, limit=4):
+        if value not in whole:
+            yield Suggestion(value, value, "name", count)
+
+
+def _translated(
+    searcher: tantivy.Searcher, typed: str, translations: Translations, before: str
+) -> Iterator[Suggestion]:
+    for name, tag in translations.beginning(typed, 4):
+        count = searcher.doc_freq("k_tag", tag)
+        if count:
+            yield Suggestion(tag, before + quoted(tag), "tag", count, name)
+
+
+def quoted(value: str) -> str:
+    """Return a value as it is typed in a query."""
+    plain = value.replace('"', " ")
+    return plain if plain and all(c.isalnum() or c in "_-./" for c in plain) else f'"{plain}"'
+
+
+def nearest(searcher: tantivy.Searcher, word: str) -> str | None:
+    """Return the commonest of the words nearest to one that nothing has, at most two letters away."""
+    folded = text.fold(word)
+    if len(folded) < _SHORTEST or any(run.script for run in text.runs(word)):
+        return None
+    best: tuple[int, int, str] | None = None
+    with no_panic():
+        for field in _WORDS:
+            for start in dict.fromkeys((folded[0], folded[1])):
+                for term, count in searcher.terms_with_prefix(field, start, limit=_CANDIDATES):
+                    if abs(len(term) - len(folded)) > _DISTANCE:
+                        continue
+                    away = distance(folded, term, _DISTANCE if best is None else min(_DISTANCE, best[0]))
+                    if away is not None and (best is None or (away, -count) < best[:2]):
+                        best = (away, -count, term)
+    return None if best is None else best[2]
+
+
+def distance(first: str, second: str, limit: int) -> int | None:
+    """Return how many letters were added, dropped, changed or swapped; `None` for more than `limit`."""
+    if abs(len(first) - len(second)) > limit:
+        return None
+    older: list[int] = []
+    before = list(range(len(second) + 1))
+    for row, letter in enumerate(first, 1):
+        now = [row]
+        for column, other in enumerate(second, 1):
+            cost = min(before[column] + 1, now[-1] + 1, before[column - 1] + (letter != other))
+            swapped = row > 1 and column > 1 and letter == second[column - 2] and first[row - 2] == other
+            now.append(min(cost, older[column - 2] + 1) if swapped else cost)
+        if min(now) > limit:
+            return None
+        older, before = before, now
+    return before[-1] if before[-1] <= limit else None
