@@ -30,7 +30,7 @@ def describe_file(facts: Mapping[str, Any]) -> None:
             ("verdict", "valid safetensors" if header["accepted"] else f"not usable: {header['cause']}"),
             ("header", None if header["length"] is None else size(header["length"])),
             ("tensors", f"{header['tensors']} ({joined(header['dtypes'])})" if header["tensors"] else "none"),
-            ("parameters", f"{header['parameters']:,}" if header["tensors"] else None),
+            ("parameters", _count(header["parameters"]) if header["tensors"] else None),
             ("metadata", f"{len(facts['metadata'])} entries"),
         ],
         under="file",
@@ -51,7 +51,8 @@ def describe_lora(detail: LoraDetail) -> None:
     pairs(
         [
             ("identity", lora.identity),
-            ("state", lora.state if lora.verified else f"{lora.state}, not yet verified by hash"),
+            # Without files there is nothing left that could be verified.
+            ("state", lora.state + ("" if lora.verified or not lora.files else ", not yet verified by hash")),
             ("size", size(lora.size)),
             ("date", _moment(lora.date)),
             ("first seen", _moment(lora.first_seen)),
@@ -155,6 +156,10 @@ def _problems(problems: Sequence[Mapping[str, Any]]) -> None:
 
 def _notes(notes: Sequence[Mapping[str, Any]]) -> None:
     pairs(((note["slug"], note["text"]) for note in notes), under="notes")
+
+
+def _count(number: int | None) -> str | None:
+    return None if number is None else f"{number:,}"
 
 
 def _several(values: Iterable[object]) -> str:

@@ -62,7 +62,7 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
         before = given(context)
         context.obj = replace(
             before,
-            json=values.pop("json"),
+            json=values.pop("json") or before.json,
             db=values.pop("db") or before.db,
             data_dir=values.pop("data_dir") or before.data_dir,
         )

@@ -125,11 +125,11 @@ def pairs(rows: Iterable[tuple[str, object]], *, under: str = "") -> None:
 
 
 def size(count: int) -> str:
-    """Return a number of bytes as people read it."""
-    if count < 1000:
-        return f"{count} B"
-    power = min(int(math.log10(count)) // 3, len(_UNITS) - 1)
-    return f"{count / 1000**power:.1f} {_UNITS[power]}"
+    """Return a number of bytes as people read it; it counts in 1,024s, as the query language does."""
+    amount, power = float(count), 0
+    while amount >= 1000 and power < len(_UNITS) - 1:
+        amount, power = amount / 1024, power + 1
+    return f"{amount:.1f} {_UNITS[power]}" if power else f"{count} B"
 
 
 def _fit(widths: list[int], room: int) -> None:

@@ -10,7 +10,7 @@ import typer
 
 import cli.commands
 from cli.errors_edge import abandon_stdout, ready_streams, report_bug, report_error, say_error
-from cli.options import DATA_DIR_OPTION, DB_OPTION, Given
+from cli.options import DATA_DIR_OPTION, DB_OPTION, JSON_OPTION, Given
 from cli.output import ClosedPipe, flush, hint, say
 from registry.errors import RegistryError
 
@@ -61,13 +61,14 @@ def program() -> typer.Typer:
         context: typer.Context,
         db: Annotated[str | None, DB_OPTION] = None,
         data_dir: Annotated[str | None, DATA_DIR_OPTION] = None,
+        json: Annotated[bool, JSON_OPTION] = False,  # noqa: FBT002 - typer makes a flag of it
         version: Annotated[  # noqa: FBT002 - typer makes a flag of it
             bool,
             typer.Option("--version", help="Print the version and exit.", callback=_version, is_eager=True),
         ] = False,
     ) -> None:
         del version
-        context.obj = Given(db, data_dir)
+        context.obj = Given(db, data_dir, json)
 
     found = [
         import_module(f"cli.commands.{each.name}") for each in pkgutil.iter_modules(cli.commands.__path__)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import logging
 import os
 import sqlite3
 import time
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,11 @@ from registry.catalog.hashing import retry_failed
 from registry.catalog.migrate import ensure_schema
 from registry.catalog.roots import (
     add_root,
+    change_root,
+    count_files_of,
+    counted,
     get_root,
+    leave_if_removed,
     list_roots,
     mount_root,
     relocate_files,
@@ -29,7 +34,15 @@ from registry.catalog.roots import (
 from registry.catalog.tags import TagIds
 from registry.catalog.urls import redacted
 from registry.config import parse_hours
-from registry.errors import BadRequest, CatalogError, Conflict, NotFound, UnsupportedLocation
+from registry.errors import (
+    BadRequest,
+    Cancelled,
+    CatalogError,
+    Conflict,
+    NotFound,
+    RegistryError,
+    UnsupportedLocation,
+)
 from registry.hashing.reader import hash_file
 from registry.ingest.derive import DERIVED_VERSION, read_unless_known
 from registry.ingest.hashqueue import HashQueue
@@ -44,6 +57,7 @@ from registry.work.jobs import JobContext, Jobs
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from registry.catalog.engine import Unit
     from registry.config import Settings
     from registry.hashing.reader import HashedFile
     from registry.ingest.derive import Read
@@ -55,10 +69,11 @@ SCAN, HASH = "scan", "hash"
 
 @dataclass(slots=True)
 class ScanProgress:
-    """A scan under way: which root, and what it counted so far."""
+    """A scan under way: which root, what it counted so far, and the files expected from earlier scans."""
 
     root: RootView
     counts: ScanCounts
+    expected: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +99,8 @@ class Registry:
         self._derived_version = reading.derived_version
         self.tag_ids = TagIds()
         self.jobs = Jobs(catalog, machine_id)
-        self.jobs.register(SCAN, self._scan_job)
-        self.jobs.register(HASH, self._hash_job)
+        self.jobs.register(SCAN, self._scan_job, self._scan_called)
+        self.jobs.register(HASH, self._hash_job, lambda _key: f"the hashing for {settings.machine}")
         self.scans: dict[int, ScanProgress] = {}
         self.on_changed: Callable[[int, bytes], None] = lambda _root_id, _rel: None
         self.on_scanned: Callable[[int, float], None] = lambda _root_id, _seconds: None
@@ -106,9 +121,14 @@ class Registry:
         self.catalog.close()
 
     def roots(self) -> list[RootView]:
-        """Return all roots."""
+        """Return all roots, their files not counted."""
         with self.catalog.read() as conn:
             return list_roots(conn, self.machine_id)
+
+    def counted(self, roots: Sequence[RootView]) -> list[RootView]:
+        """Return the roots with the number of their present files."""
+        with self.catalog.read() as conn:
+            return counted(conn, roots)
 
     def mounted_roots(self) -> list[RootView]:
         """Return the roots that this machine scans and has a path of."""
@@ -120,6 +140,10 @@ class Registry:
 
         Raises NotFound if there is no such folder, BadRequest for a file.
         """
+        return self.put_root(path, actor=actor, **options)[0]
+
+    def put_root(self, path: str, *, actor: str | None = None, **options: object) -> tuple[RootView, bool]:
+        """Do what `add_root` does and say also whether the root is new, or was brought back."""
         whole = canonical_root(path)
         folder = Path(whole)
         if not folder.exists():
@@ -129,8 +153,15 @@ class Registry:
         if not folder.is_dir():
             raise BadRequest(f"{whole} is not a folder", remedy="name the folder that holds the files")
         with self.catalog.write(actor=actor) as unit:
-            root_id, _ = add_root(unit, self.machine_id, whole, **options)
-        return self.root(root_id)
+            self._seen(unit)
+            root_id, new = add_root(unit, self.machine_id, whole, **options)
+        return self.root(root_id), new
+
+    def change_root(self, root_id: int, *, actor: str | None = None, **options: object) -> None:
+        """Change options of a root; NotFound, or BadRequest for what cannot be."""
+        self.root(root_id)
+        with self.catalog.write(actor=actor) as unit:
+            change_root(unit, root_id, **options)
 
     def root(self, root_id: int) -> RootView:
         """Return one root; NotFound."""
@@ -154,6 +185,7 @@ class Registry:
             )
         self.root(root_id)
         with self.catalog.write(actor=actor) as unit:
+            self._seen(unit)
             mount_root(unit, root_id, self.machine_id, whole)
             relocate_files(unit, root_id)
 
@@ -174,17 +206,23 @@ class Registry:
                 time.sleep(0.2)
 
     def start_scans(self, root_ids: Sequence[int] | None, actor: str | None = None) -> list[int]:
-        """Start background scans and return their job ids; of all roots of this machine for `None`."""
+        """Start background scans and return their job ids; of all roots of this machine for `None`.
+
+        Raises Conflict, and then none is started, where one of them is scanned already.
+        """
         mounted = {root.id for root in self.mounted_roots()}
-        wanted = sorted(mounted) if root_ids is None else list(root_ids)
+        wanted = sorted(mounted) if root_ids is None else list(dict.fromkeys(root_ids))
         for root_id in wanted:
             if root_id not in mounted:
                 self.root(root_id)
                 raise Conflict(f"root {root_id} is scanned by another machine", remedy="ask that machine")
-        return [self.jobs.start(SCAN, str(root_id), actor=actor) for root_id in wanted]
+        return self.jobs.start_all(SCAN, [str(root_id) for root_id in wanted], actor=actor)
 
     def hash_all(self, report: Callable[[], None] = lambda: None) -> int:
-        """Hash until nothing is left, in this thread; Conflict if another process of this machine hashes."""
+        """Hash until nothing is left or hashing is not allowed, in this thread; return how many files.
+
+        Conflict if another process of this machine hashes.
+        """
         self._report_hashing = report
         result = self.jobs.run(HASH, self.machine_id, {"wait": False})
         return int(str(result or 0))
@@ -203,6 +241,13 @@ class Registry:
 
     _report_hashing: Callable[[], None] = staticmethod(lambda: None)
 
+    def _seen(self, unit: Unit) -> None:
+        seen_machine(unit, self.machine_id, self.settings.machine)
+
+    def _scan_called(self, key: str) -> str:
+        root = self.root(int(key))
+        return f"the scan of {root.label} ({root.path or 'elsewhere'})"
+
     def _scan_job(self, job: JobContext) -> object:
         roots = self.roots()
         root = next((root for root in roots if root.id == int(job.key)), None) or self.root(int(job.key))
@@ -211,17 +256,30 @@ class Registry:
 
         def report(counts: ScanCounts) -> None:
             progress.counts = counts
-            job.report(counts.files, root.files or None)
+            if progress.expected is None and root.scanned_at is not None:
+                progress.expected = self._files_of(root.id)
+            job.report(counts.files, progress.expected)
 
         try:
             counts = scan_root(self.engine(job.cancelled, report), root, roots)
+        except Cancelled:
+            with suppress(RegistryError), self.catalog.write() as unit:
+                leave_if_removed(unit, root.id)
+            raise
         finally:
             self.scans.pop(root.id, None)
         with self.catalog.write() as unit:
-            retry_failed(unit, root.id)
+            self._seen(unit)
+            if not leave_if_removed(unit, root.id):
+                retry_failed(unit, root.id)
+            changes.prune(unit, self.settings.change_days)
         self.hashing.wake()
         self.on_scanned(root.id, time.monotonic() - began)
         return {name: getattr(counts, name) for name in ScanCounts.__slots__}
+
+    def _files_of(self, root_id: int) -> int:
+        with self.catalog.read() as conn:
+            return count_files_of(conn, root_id)
 
     def _hash_job(self, job: JobContext) -> object:
         wait = isinstance(job.spec, dict) and bool(job.spec.get("wait"))
@@ -268,20 +326,22 @@ class Registry:
         self.hashing.wake()
 
 
+def catalog_name(settings: Settings) -> str:
+    """Return what tells the files that belong to one catalog from those of others in the data folder."""
+    return hashlib.sha256(settings.url().encode()).hexdigest()[:12]
+
+
 @contextmanager
 def open_registry(
     settings: Settings, *, upgrade: bool = False, reading: Reading | None = None
 ) -> Iterator[Registry]:
     """Open the catalog of the settings, set up or upgraded as needed, and close everything at the end.
 
-    SQLite is upgraded by itself after a backup; PostgreSQL only with `upgrade`. Raises CatalogError kinds.
+    SQLite is upgraded by itself after a backup; PostgreSQL only with `upgrade`. One that is up to date is not
+    written to, so that who only reads waits for no writer. Raises CatalogError kinds.
     """
     catalog = open_catalog(settings, upgrade=upgrade)
-    machine_id = this_machine(settings.data_dir)
-    with catalog.write() as unit:
-        seen_machine(unit, machine_id, settings.machine)
-        changes.prune(unit, settings.change_days)
-    registry = Registry(settings, catalog, machine_id, reading)
+    registry = Registry(settings, catalog, this_machine(settings.data_dir), reading)
     try:
         yield registry
     finally:

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 from registry.app import HASH, SCAN
 from registry.catalog import changes
 from registry.catalog.problems import replace_root_problems
+from registry.catalog.roots import added_since, list_roots
 from registry.errors import Conflict, RegistryError
 from registry.ingest.applying import apply_actions
 from registry.ingest.scanning import ScanCounts, scan_root, scope_of
 from registry.ingest.settle import Ready, Rescan
 from registry.ingest.watch import Watcher
 from registry.ingest.watched import Lost, Report, Rhythm, Watched
+from registry.search.keeper import Keeper
 from registry.views import Note
 
 if TYPE_CHECKING:
@@ -26,18 +28,20 @@ if TYPE_CHECKING:
 
     from registry.app import Registry
     from registry.ingest.settle import Action
-    from registry.views import RootView
+    from registry.search.service import Searching
 
 log = logging.getLogger(__name__)
 _RETRY_SECONDS = 5.0
+_RECONCILE_SECONDS = 1.0
 _HOUSEKEEPING_SECONDS = 3600.0
 
 
 class Background:
     """Watching, ingesting and hashing beside the server: two threads, and one for each scan."""
 
-    def __init__(self, registry: Registry, *, watch: bool) -> None:
+    def __init__(self, registry: Registry, searching: Searching, *, watch: bool) -> None:
         self._registry = registry
+        self._searching = searching
         self._stopping = threading.Event()
         self._inbox: queue.SimpleQueue[tuple[int, Action | Lost] | None] = queue.SimpleQueue()
         self._put_off: dict[tuple[int, Action | Lost], float] = {}
@@ -46,17 +50,22 @@ class Background:
         minutes = registry.settings.rescan_minutes
         rhythm = Rhythm(rescan=minutes * 60 if minutes else None)
         self._watcher = Watcher([], self._tell, self._report, rhythm) if watch else None
+        self._reconciling = threading.Lock()
+        self._generation: int | None = None
+        self._covered: dict[int, Watched] = {}
         self.watching: dict[int, Report] = {}
+        self._keeper = Keeper(registry.settings.url(), searching.place.folder, searching.engine.refresh)
+        registry.catalog.on_commit(self._keeper.wake)
         # A file that changed while it was hashed is given a moment to come to rest.
         registry.on_changed = lambda root_id, rel: self._later(root_id, Ready(rel))
 
     def start(self) -> None:
-        """Begin to watch, scan and hash."""
+        """Begin to watch, scan and hash, and to keep the search index."""
+        self._keeper.start()
         self._thread.start()
         if self._watcher is not None:
             self._watcher.start()
-        for root in self._registry.mounted_roots():
-            self.add(root)
+        self.reconcile()
 
     def stop(self) -> None:
         """Stop everything that was started."""
@@ -66,19 +75,58 @@ class Background:
             self._watcher.stop()
         self._registry.jobs.stop()
         self._thread.join(20.0)
+        self._keeper.stop()
 
-    def add(self, root: RootView) -> None:
-        """Watch and scan a root from now on, or in its new place."""
+    def reconcile(self, anew: int | None = None) -> None:
+        """Watch and scan what the catalog says now, whoever changed it: roots that came, went or are others.
+
+        What is nested in what may have changed for all of them. `anew` is a root to begin with again in any
+        case.
+        """
+        with self._reconciling:
+            registry = self._registry
+            with registry.catalog.read() as conn:
+                generation = changes.generation(conn)
+                if generation == self._generation and anew is None:
+                    return
+                added = set() if self._generation is None else added_since(conn, self._generation)
+                roots = list_roots(conn, registry.machine_id)
+                here = list_roots(conn, registry.machine_id, scanned_here=True)
+            wanted = {
+                root.id: Watched(root.id, scope_of(root, roots), root.poll)
+                for root in here
+                if root.path is not None
+            }
+            self._generation = generation
+            for root_id in self._covered.keys() - wanted.keys():
+                self._leave(root_id)
+            for root_id, watched in wanted.items():
+                before = self._covered.get(root_id)
+                if before != watched or root_id in added or root_id == anew:
+                    self._cover(watched, before)
+
+    def _cover(self, watched: Watched, before: Watched | None) -> None:
+        """Watch and scan a root from now on, or in its new way."""
+        self._covered[watched.id] = watched
+        if before is not None and before.scope.root != watched.scope.root:
+            self._cancel_scan(watched.id)
         if self._watcher is not None:
-            self._watcher.add(Watched(root.id, scope_of(root, self._registry.roots()), root.poll))
+            self._watcher.add(watched)
         else:
-            self._tell(root.id, Rescan(b""))
+            self._tell(watched.id, Rescan(b""))
 
-    def remove(self, root_id: int) -> None:
+    def _leave(self, root_id: int) -> None:
         """Leave a root alone."""
+        del self._covered[root_id]
+        self._cancel_scan(root_id)
         if self._watcher is not None:
             self._watcher.remove(root_id)
         self.watching.pop(root_id, None)
+
+    def _cancel_scan(self, root_id: int) -> None:
+        for job in self._registry.jobs.live():
+            if job.kind == SCAN and job.key == str(root_id):
+                job.cancel()
 
     def _tell(self, root_id: int, action: Action | Lost) -> None:
         self._inbox.put((root_id, action))
@@ -97,6 +145,8 @@ class Background:
             self._tell(root_id, action)
 
     def _report(self, root_id: int, report: Report) -> None:
+        if root_id not in self._covered:
+            return
         self.watching[root_id] = report
         level = logging.INFO if report.state == "watching" else logging.WARNING
         log.log(level, "root %d: %s: %s", root_id, report.state, report.text)
@@ -107,7 +157,7 @@ class Background:
     def _run(self) -> None:
         self._start_hashing()
         housekeeping = time.monotonic() + _HOUSEKEEPING_SECONDS
-        hashing_retry = 0.0
+        hashing_retry = reconcile = 0.0
         while not self._stopping.is_set():
             for root_id, actions in self._next(1.0).items():
                 try:
@@ -120,6 +170,10 @@ class Background:
                     self._later(root_id, Rescan(b""))
             self._tell_what_is_due()
             now = time.monotonic()
+            if now > reconcile:
+                reconcile = now + _RECONCILE_SECONDS
+                with contextlib.suppress(RegistryError):
+                    self.reconcile()
             if now > hashing_retry:
                 hashing_retry = now + _RETRY_SECONDS
                 self._start_hashing()
@@ -177,14 +231,14 @@ class Background:
             self._watcher.rescanned(root_id, seconds)
 
     def _start_hashing(self) -> None:
-        if any(job.key == self._registry.machine_id for job in self._registry.jobs.live()):
+        if any(job.kind == HASH for job in self._registry.jobs.live()):
             return
         # Another process of this machine may be hashing; this one goes on when that is done.
         with contextlib.suppress(RegistryError):
             self._registry.jobs.start(HASH, self._registry.machine_id, {"wait": True})
 
     def progress(self) -> dict[str, object]:
-        """Tell how far scanning and hashing are, and how each root is watched."""
+        """Tell how far scanning, hashing and the search index are, and how each root is watched."""
         hashing = self._registry.hashing.progress
         return {
             "scans": [
@@ -194,7 +248,7 @@ class Background:
                     "files": scan.counts.files,
                     "new": scan.counts.new,
                     "changed": scan.counts.changed,
-                    "expected": scan.root.files or None,
+                    "expected": scan.expected,
                 }
                 for scan in list(self._registry.scans.values())
             ],
@@ -206,6 +260,12 @@ class Background:
                 "failed": hashing.failed,
                 "bytes_per_second": round(hashing.rate),
                 "eta_seconds": None if hashing.eta is None else round(hashing.eta, 1),
+            },
+            "search": {
+                "state": self._keeper.progress.state,
+                "done": self._keeper.progress.done,
+                "total": self._keeper.progress.total,
+                "generation": self._searching.engine.generation,
             },
             "watching": {
                 str(root_id): {"state": report.state, "text": report.text}

@@ -79,6 +79,10 @@ class Settings(BaseSettings):
     hash_hours: str = Field(
         default="", description="hours in which hashing may run, for example 22-07; empty = always"
     )
+    tag_tables: tuple[Path, ...] = Field(
+        default=(),
+        description="CSV files of tags and what they are called in another language (`tag,name`), for search",
+    )
     rescan_minutes: float = Field(
         default=360, ge=0, description="minutes between full rescans while serving, 0 = only on events"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import errno
 import ipaddress
 import json
 import os
@@ -17,10 +17,12 @@ from registry.api.application import create_app
 from registry.api.context import Context
 from registry.api.feed import Feed
 from registry.api.server import Server
-from registry.app import open_registry
+from registry.app import catalog_name, open_registry
 from registry.background import Background
 from registry.catalog.tokens import any_token
 from registry.errors import CannotServe, Conflict
+from registry.searching import open_searching
+from registry.web import pages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,35 +32,49 @@ if TYPE_CHECKING:
 
     from registry.app import Registry
     from registry.config import Settings
+    from registry.search.service import Searching
+
+
+_OTHER_HOST = (
+    "leave --host out to serve this machine alone, or name one of its addresses (0.0.0.0 stands for all)"
+)
+# Windows has numbers of its own for the errors of sockets; a machine may speak no IPv6.
+_NOT_OURS = {
+    getattr(errno, prefix + name, -1) for prefix in ("", "WSA") for name in ("EADDRNOTAVAIL", "EAFNOSUPPORT")
+}
 
 
 def serve(settings: Settings, paths: Sequence[str], *, watch: bool, announce: Callable[[str], None]) -> None:
     """Serve the catalog until stopped; `announce` gets the URL once requests are answered.
 
     Raises Conflict with the URL of a serving process that is there already, CannotServe for a port that is
-    taken or an address that needs a token first.
+    taken or an address that is none of this machine or needs a token first; then no root was added.
     """
-    with _only_one(settings) as claim, open_registry(settings) as registry:
+    with _only_one(settings) as claim, open_registry(settings) as registry, _bound(settings) as listener:
+        _check_address(registry)
+        _listen(listener, settings)
         for path in paths:
             registry.add_root(path)
-        _check_address(registry)
-        with _listen(settings) as listener:
-            url = _url(settings.host, listener.getsockname()[1])
-            background = Background(registry, watch=watch)
-            feed = Feed(registry.catalog)
-            app = create_app(_context(registry, background, feed))
+        url = _url(settings.host, listener.getsockname()[1])
+        searching = open_searching(registry)
+        background = Background(registry, searching, watch=watch)
+        feed = Feed(registry.catalog)
+        app = create_app(_context(registry, searching, background, feed))
+        sources = pages.Sources(registry.catalog, registry.machine_id, searching, background.progress)
+        app.routes.extend(pages.routes(sources))
 
-            def ready() -> None:
-                claim(url)
-                announce(url)
+        def ready() -> None:
+            claim(url)
+            announce(url)
 
-            server = _Server(app, feed, ready)
-            background.start()
-            try:
-                server.run(sockets=[listener])
-            finally:
-                feed.close()
-                background.stop()
+        server = _Server(app, feed, ready)
+        background.start()
+        try:
+            server.run(sockets=[listener])
+        finally:
+            feed.close()
+            background.stop()
+            searching.close()
 
 
 class _Server(Server):
@@ -85,7 +101,7 @@ class _Server(Server):
 def _only_one(settings: Settings) -> Iterator[Callable[[str], None]]:
     """Hold the right to serve this catalog on this machine; yields what stores the URL for others to find."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    name = hashlib.sha256(settings.url().encode()).hexdigest()[:12]
+    name = catalog_name(settings)
     place = settings.data_dir / f"serving-{name}.json"
     lock = FileLock(settings.data_dir / f"serving-{name}.lock")
     try:
@@ -134,28 +150,45 @@ def _check_address(registry: Registry) -> None:
 
 
 @contextmanager
-def _listen(settings: Settings) -> Iterator[socket.socket]:
+def _bound(settings: Settings) -> Iterator[socket.socket]:
+    """Take the address and port; nobody is heard before `_listen`."""
     try:
         family, kind, proto, _, address = socket.getaddrinfo(
             settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except OSError as error:
         raise CannotServe(
-            f"{settings.host} is not an address of this machine: {error.strerror}", remedy="leave --host out"
+            f"the host name {settings.host} is not known here: {error.strerror}", remedy=_OTHER_HOST
         ) from None
-    with socket.socket(family, kind, proto) as listener:
+    try:
+        listener = socket.socket(family, kind, proto)
+    except OSError as error:
+        raise _cannot_use(settings, error) from None
+    with listener:
         if os.name == "posix":
             # Elsewhere this would let two programs share a port.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(address)
-            listener.listen(512)
         except OSError as error:
-            raise CannotServe(
-                f"port {settings.port} of {settings.host} cannot be used: {error.strerror}",
-                remedy="choose another one with --port, or 0 for any that is free",
-            ) from None
+            raise _cannot_use(settings, error) from None
         yield listener
+
+
+def _listen(listener: socket.socket, settings: Settings) -> None:
+    try:
+        listener.listen(512)
+    except OSError as error:
+        raise _cannot_use(settings, error) from None
+
+
+def _cannot_use(settings: Settings, error: OSError) -> CannotServe:
+    if error.errno in _NOT_OURS:
+        return CannotServe(f"{settings.host} is not an address of this machine", remedy=_OTHER_HOST)
+    return CannotServe(
+        f"port {settings.port} of {settings.host} cannot be used: {error.strerror}",
+        remedy="choose another one with --port, or 0 for any that is free",
+    )
 
 
 def _url(host: str, port: int) -> str:
@@ -168,23 +201,25 @@ def _url(host: str, port: int) -> str:
     return f"http://{address}:{port}" if address.version == 4 else f"http://[{address}]:{port}"
 
 
-def _context(registry: Registry, background: Background, feed: Feed) -> Context:
+def _context(registry: Registry, searching: Searching, background: Background, feed: Feed) -> Context:
     registry.on_scanned = background.scanned
 
-    def add(path: str, options: Mapping[str, object], actor: str | None) -> int:
-        root = registry.add_root(path, actor=actor, **options)
-        for each in registry.mounted_roots():
-            # What is nested in what may have changed for all of them.
-            background.add(each)
-        return root.id
+    def add(path: str, options: Mapping[str, object], actor: str | None) -> tuple[int, bool]:
+        root, new = registry.put_root(path, actor=actor, **options)
+        background.reconcile()
+        return root.id, new
+
+    def change(root_id: int, options: Mapping[str, object], actor: str | None) -> None:
+        registry.change_root(root_id, actor=actor, **options)
+        background.reconcile()
 
     def remove(root_id: int, actor: str | None) -> None:
         registry.remove_root(root_id, actor=actor)
-        background.remove(root_id)
+        background.reconcile()
 
     def relocate(root_id: int, path: str, actor: str | None) -> None:
         registry.relocate_root(root_id, path, actor=actor)
-        background.add(registry.root(root_id))
+        background.reconcile(root_id)
 
     def rescan_and_wait(actor: str | None) -> None:
         for root in registry.mounted_roots():
@@ -197,9 +232,11 @@ def _context(registry: Registry, background: Background, feed: Feed) -> Context:
         feed=feed,
         scan=registry.start_scans,
         add_root=add,
+        change_root=change,
         remove_root=remove,
         relocate_root=relocate,
         rescan_and_wait=rescan_and_wait,
         pause_hashing=lambda paused, actor: registry.pause_hashing(paused=paused, actor=actor),
+        searching=searching,
         progress=background.progress,
     )

@@ -1,4 +1,4 @@
-"""`loras dupes`: files that are there more than once."""
+"""`loras dupes`: what is there in more than one copy."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from cli.options import given, opened, verb
-from cli.output import Column, emit_json, say, size, table
+from cli.output import Column, emit_json, hint, say, size, table
 
 if TYPE_CHECKING:
     from registry.app import Registry
+    from registry.catalog.copies import Link
     from registry.catalog.dedupe import DuplicateGroup
 
 ORDER: Final = 70
 app = typer.Typer()
 _PAGE: Final = 1000
 _TITLES: Final = {
-    "same_bytes": "Equal files: all but one of each group can go",
+    "same_bytes": "Equal files: one copy of each group is enough",
     "same_weights": "The same weights under other headers: the metadata differ",
     "same_tensors": "The same tensors in another order",
 }
@@ -28,6 +29,7 @@ _COLUMNS: Final = (
     Column("ROOT"),
     Column("PATH"),
     Column("HASH"),
+    Column("LINK"),
 )
 
 
@@ -37,8 +39,9 @@ def dupes(context: typer.Context) -> None:
     """Find files that are there more than once; nothing is deleted.
 
     Equal files, files with the same weights under other headers, and files with the same tensors in another
-    order are told apart. Hard links to one file take no space twice and count as nothing to save. Only hashed
-    files can be compared.
+    order are told apart. Hard links and symlinks to one file are one copy, not two: beside other copies they
+    are listed behind the file they lead to. The first of a group is one to keep. Only hashed files can be
+    compared.
 
     Examples:
       loras dupes
@@ -55,6 +58,10 @@ def dupes(context: typer.Context) -> None:
             say(f"{_TITLES[kind]} (groups: {len(groups)}, to save: {size(saved[kind])})")
             table(_COLUMNS, _rows(groups))
             say()
+    if any(group.links for groups in found.values() for group in groups):
+        hint(
+            "What has a LINK is no copy: a symlink is nothing without its file, and the others are that file."
+        )
     if not any(found.values()):
         say("No file is there twice.")
 
@@ -72,8 +79,27 @@ def _groups(registry: Registry, kind: str) -> list[DuplicateGroup]:
 
 
 def _rows(groups: list[DuplicateGroup]) -> list[tuple[object, ...]]:
-    return [
-        (number, file.id, size(file.size), file.root, file.path, group.value[:12])
-        for number, group in enumerate(groups, 1)
-        for file in group.files
-    ]
+    rows: list[tuple[object, ...]] = []
+    for number, group in enumerate(groups, 1):
+        links = {link.id: link for link in group.links}
+        rows += [
+            (
+                number,
+                file.id,
+                size(file.size),
+                file.root,
+                file.path,
+                group.value[:12],
+                _link(links.get(file.id)),
+            )
+            for file in group.files
+        ]
+    return rows
+
+
+def _link(link: Link | None) -> str:
+    if link is None:
+        return ""
+    if link.symlink:
+        return "symlink" if link.file_id is None else f"symlink to {link.file_id}"
+    return f"same file as {link.file_id}"

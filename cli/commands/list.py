@@ -58,9 +58,12 @@ def list_(
       loras list --architecture sdxl --json
       loras list --state missing
     """
+    from registry.catalog.filters import check_filters
+
     filters = {
         name: value for name, value in (("kind", kind), ("architecture", architecture)) if value is not None
     }
+    check_filters(filters)
     with opened(context) as registry:
         items, total = _pages(registry, limit, sort, state, filters, descending=desc)
     if given(context).json:

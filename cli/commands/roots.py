@@ -92,6 +92,7 @@ def add(
         root = registry.add_root(
             path, **{name: value for name, value in options.items() if value is not None}
         )
+        (root,) = registry.counted([root])
     if given(context).json:
         emit_json(root)
     else:
@@ -108,7 +109,7 @@ def list_(context: typer.Context) -> None:
       loras roots list --json
     """
     with opened(context) as registry:
-        roots = registry.roots()
+        roots = registry.counted(registry.roots())
     if given(context).json:
         emit_json({"items": roots})
     else:
@@ -150,7 +151,7 @@ def relocate(
     with opened(context) as registry:
         found = _find(registry, root)
         registry.relocate_root(found.id, path)
-        moved = registry.root(found.id)
+        (moved,) = registry.counted([registry.root(found.id)])
     if given(context).json:
         emit_json(moved)
     else:

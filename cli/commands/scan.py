@@ -83,15 +83,22 @@ def _roots(registry: Registry, folders: Sequence[str]) -> list[RootView]:
 
 
 def _scan(registry: Registry, root: RootView, shown: Bars) -> ScanCounts:
-    bar = shown.add(root.label, root.files or None)
+    from registry.errors import Conflict
+
+    bar = shown.add(root.label)
 
     def look() -> None:
         progress = registry.scans.get(root.id)
         if progress is not None:
-            bar.move(progress.counts.files)
+            bar.move(progress.counts.files, progress.expected)
 
     with shown.polled(look):
-        counts = registry.scan(root.id)
+        try:
+            counts = registry.scan(root.id)
+        except Conflict as busy:
+            # A serving process begins with a root as soon as it is there.
+            hint(f"loras: {busy}; waiting for it")
+            counts = registry.scan_when_free(root.id)
     bar.move(counts.files, max(counts.files, 1))
     if counts.unreachable:
         hint(f"loras: {root.label}: {root.path} is gone or empty; its files are kept as unreachable")
@@ -101,23 +108,30 @@ def _scan(registry: Registry, root: RootView, shown: Bars) -> ScanCounts:
 def _hash(registry: Registry, shown: Bars) -> None:
     from registry.errors import Conflict
 
-    reason = _why_not_to_hash(registry)
-    if reason:
-        hint(f"loras: {reason}; files are hashed later")
-        return
+    # It may be paused, or its hours may end, while it goes on.
+    while not (reason := _why_not_to_hash(registry)):
+        try:
+            _hash_now(registry, shown)
+        except Conflict:
+            hint("loras: another process of this machine is hashing already; it will hash these files too")
+            return
+        if registry.hashing.progress.state != "paused":
+            return
+    hint(f"loras: {reason}; files are hashed later")
+
+
+def _hash_now(registry: Registry, shown: Bars) -> None:
     bar: Bar = shown.add("hashing")
-    finished: list[int] = [0, 0]
+    most = 0
 
     def look() -> None:
+        nonlocal most
         progress = registry.hashing.progress
-        finished[1] = max(finished[1], progress.size)
-        bar.move(finished[1] - progress.size, finished[1] or None, f"hashing, {progress.files} files left")
+        most = max(most, progress.size)
+        bar.move(most - progress.size, most or None, f"hashing, {progress.files} files left")
 
-    try:
-        with shown.polled(look):
-            registry.hash_all()
-    except Conflict:
-        hint("loras: another process of this machine is hashing already; it will hash these files too")
+    with shown.polled(look):
+        registry.hash_all()
 
 
 def _why_not_to_hash(registry: Registry) -> str:

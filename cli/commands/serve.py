@@ -45,7 +45,8 @@ def serve(
 ) -> None:
     """Scan, watch and hash the roots, and answer other tools over HTTP.
 
-    Runs until Ctrl-C. The address is printed once requests are answered; the API is described at /docs there.
+    Runs until Ctrl-C. The address is printed once requests are answered; the API is described at
+    /openapi.json there.
 
     Examples:
       loras serve ~/models/loras

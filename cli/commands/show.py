@@ -33,13 +33,14 @@ def show(
       loras show cd3fdc6e
       loras show hash:12345678
       loras show styles/ink.safetensors
+      cd ~/models && loras show loras/ink.safetensors
     """
     from cli.describe import describe_lora
-    from registry.catalog.lookup import resolve
+    from cli.references import resolve_reference
     from registry.catalog.reading import lora_detail
 
     with opened(context) as registry, registry.catalog.read() as conn:
-        detail = lora_detail(conn, resolve(conn, ref, registry.machine_id), registry.machine_id)
+        detail = lora_detail(conn, resolve_reference(conn, ref, registry.machine_id), registry.machine_id)
     if given(context).json:
         emit_json(detail)
     else:

@@ -13,10 +13,11 @@ from registry.errors import Forbidden
 
 
 class Principal(NamedTuple):
-    """Who asks: the name of the token, `None` without one, and the role that goes with it."""
+    """Who asks: the name of the token, `None` without one, the role that goes with it, and the token's id."""
 
     name: str | None
     role: str
+    token_id: int | None = None
 
 
 def secret_of(authorization: str) -> str | None:

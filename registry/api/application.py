@@ -13,7 +13,19 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from registry.api import compat, duplicates, events, hashes, loras, problem_rows, roots, scans, status
+from registry.api import (
+    compat,
+    duplicates,
+    events,
+    hashes,
+    loras,
+    problem_rows,
+    roots,
+    saved_searches,
+    scans,
+    search,
+    status,
+)
 from registry.api.openapi import describe
 from registry.api.prepared import PreparedAnswers
 from registry.api.problems import Problem, problem_of, respond
@@ -32,7 +44,18 @@ if TYPE_CHECKING:
 
 PREFIX = "/api/v1"
 # Fixed paths come before `/loras/{ref}`, which takes any text.
-_RESOURCES = (hashes, loras, duplicates, problem_rows, roots, scans, status, events)
+_RESOURCES = (
+    search,
+    saved_searches,
+    hashes,
+    loras,
+    duplicates,
+    problem_rows,
+    roots,
+    scans,
+    status,
+    events,
+)
 _ERRORS: dict[int | str, dict[str, Any]] = {
     "default": {"model": ProblemBody, "description": "What went wrong"}
 }
@@ -94,7 +117,7 @@ def _middleware(context: Context, throttle: Throttle) -> list[Middleware]:
     cors = Middleware(
         CORSMiddleware,
         allow_origins=list(origins),
-        allow_methods=["GET", "POST", "PATCH", "DELETE"],
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=["Authorization", "Content-Type", "If-None-Match", "Last-Event-ID"],
         expose_headers=["ETag"],
     )

@@ -5,40 +5,29 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from functools import partial
-from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
 from registry import wire
 from registry.api.access import actor_of, needs
 from registry.api.conditional import etag_of
-from registry.api.context import Context, context_of
+from registry.api.context import context_of
 from registry.api.encoding import IDENTITY, negotiate
+from registry.api.lora_list import Part, Picked, pick, write_list
 from registry.api.prepared import Key, Prepared, PreparedAnswers
 from registry.api.serialise import MEDIA_TYPE, REVALIDATE, VARY, matches
 from registry.api.shapes import A1111Entry, A1111Error
 from registry.catalog.counting import Stamp, stamp
-from registry.catalog.listing import (
-    ListedFile,
-    full_metadata,
-    last_of_shared_names,
-    listed_files,
-    listed_names,
-    mounted_roots,
-)
 from registry.wire import Operation, Route
-from registry.wire.a1111 import NO_METADATA, Item, arrange, join_path, metadata_json, name_of
-from registry.wire.gzip_segments import Fragment, gzip_member
+from registry.wire.gzip_segments import Fragment, decompress_fragment, gzip_member
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable
 
-    from sqlalchemy import Connection
-
-_BATCH = 200
+GENERATION = "x-loras-generation"
 _ERRORS: dict[int | str, dict[str, Any]] = {
     "default": {"model": A1111Error, "description": "What went wrong"}
 }
@@ -75,18 +64,26 @@ def _bind_list(route: Route, prepared: PreparedAnswers) -> Callable[..., Respons
         covers: Annotated[
             bool, Query(description="keep the cover images that some headers hold, megabytes each")
         ] = False,
+        picked: Annotated[Picked, Depends()],
     ) -> Response:
-        """List the present files with their metadata, as this tool does."""
+        """List the present files with their metadata, as this tool does.
+
+        Pickers that know more than this tool may ask for less: what a search finds, the first so many, what
+        changed since a generation. `x-loras-generation` tells the generation of an answer.
+        """
         context = context_of(request)
         coding = negotiate(request.headers.get("accept-encoding"), ("gzip",))
+        if picked.asked:
+            return _some(pick(context, route, picked, covers=covers), coding)
         with context.catalog.read() as conn:
             now = stamp(conn)
         headers = {"etag": etag_of(now, request, coding), "cache-control": REVALIDATE, "vary": VARY}
         if matches(request.headers.get("if-none-match"), headers["etag"]):
             return Response(status_code=304, headers=headers)
         key = Key(f"{route.path} {covers}", *now)
-        found = prepared.get(key, partial(_write_list, context, route, covers))
+        found = prepared.get(key, partial(write_list, context, route, covers))
         headers["etag"] = etag_of(Stamp(found.key.generation, found.key.at), request, coding)
+        headers[GENERATION] = str(found.key.generation)
         if coding != IDENTITY:
             headers |= {"content-encoding": coding, "content-length": str(found.size)}
         return _PreparedResponse(found, plain=coding == IDENTITY, headers=headers)
@@ -94,11 +91,23 @@ def _bind_list(route: Route, prepared: PreparedAnswers) -> Callable[..., Respons
     return list_loras
 
 
+def _some(part: Part, coding: str) -> Response:
+    headers = {"cache-control": REVALIDATE, "vary": VARY, GENERATION: str(part.generation)}
+    if part.everything:
+        headers["x-loras-resync"] = "true"
+    if coding != IDENTITY:
+        headers["content-encoding"] = coding
+        return Response(b"".join(gzip_member(part.pieces)), 200, headers, MEDIA_TYPE)
+    plain = [decompress_fragment(each) if isinstance(each, Fragment) else each for each in part.pieces]
+    return Response(b"".join(plain), 200, headers, MEDIA_TYPE)
+
+
 def _bind_refresh(route: Route, _: PreparedAnswers) -> Callable[..., Response]:
     def refresh(request: Request) -> Response:
         """Look for new, changed and missing files and answer when that is done."""
         context_of(request).rescan_and_wait(actor_of(request))
-        return Response(b"".join(route.encode(())), media_type=MEDIA_TYPE)
+        first, last = route.around
+        return Response(first + b"".join(route.encode(())) + last, media_type=MEDIA_TYPE)
 
     return refresh
 
@@ -132,29 +141,3 @@ class _PreparedResponse(StreamingResponse):
             await super().__call__(scope, receive, send)
         finally:
             self._prepared.leave()
-
-
-def _write_list(context: Context, route: Route, covers: bool, write: Callable[[bytes], object]) -> Key:  # noqa: FBT001 - bound by partial
-    """Write the list as one gzip member and return what it is of."""
-    with context.catalog.read() as conn:
-        key = Key(f"{route.path} {covers}", *stamp(conn))
-        for chunk in gzip_member(route.encode(_items(conn, context.machine_id, covers=covers))):
-            write(chunk)
-    return key
-
-
-def _items(conn: Connection, machine_id: str, *, covers: bool) -> Iterator[Item[Fragment | bytes]]:
-    roots = mounted_roots(conn, machine_id)
-    shown = (file_id for _, file_id in arrange(listed_names(conn), last_of_shared_names(conn)))
-    while batch := list(islice(shown, _BATCH)):
-        whole = dict(full_metadata(conn, batch)) if covers else {}
-        for file in listed_files(conn, batch):
-            name = name_of(file.path.rpartition("/")[2])
-            metadata = metadata_json(whole[file.id], keep_covers=True) if file.id in whole else _stored(file)
-            yield Item(name, file.alias or name, join_path(roots[file.root_id], file.path), metadata)
-
-
-def _stored(file: ListedFile) -> Fragment | bytes:
-    if file.deflate is None or file.crc is None or file.size is None:
-        return NO_METADATA
-    return Fragment(file.deflate, file.crc, file.size)

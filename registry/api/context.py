@@ -13,15 +13,16 @@ if TYPE_CHECKING:
     from registry.api.feed import Feed
     from registry.catalog.engine import Catalog
     from registry.config import Settings
+    from registry.search.service import Searching
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
     """The catalog and what can be asked of it; the last argument of an action is who asks.
 
-    `scan` starts scans of roots (`None` = all) and returns job ids, or raises Conflict; `add_root` takes a
-    path and options and returns the id of the root; `rescan_and_wait` returns when all roots were scanned;
-    `progress` tells how far scanning and hashing are.
+    `scan` starts scans of roots (`None` = all) and returns job ids, or raises Conflict and starts none;
+    `add_root` takes a path and options and returns the id of the root and whether it is new;
+    `rescan_and_wait` returns when all roots were scanned; `progress` tells how far scanning and hashing are.
     """
 
     catalog: Catalog
@@ -29,11 +30,13 @@ class Context:
     settings: Settings
     feed: Feed
     scan: Callable[[Sequence[int] | None, str | None], list[int]]
-    add_root: Callable[[str, Mapping[str, object], str | None], int]
+    add_root: Callable[[str, Mapping[str, object], str | None], tuple[int, bool]]
+    change_root: Callable[[int, Mapping[str, object], str | None], None]
     remove_root: Callable[[int, str | None], None]
     relocate_root: Callable[[int, str, str | None], None]
     rescan_and_wait: Callable[[str | None], None]
     pause_hashing: Callable[[bool, str | None], None]
+    searching: Searching
     progress: Callable[[], dict[str, object]]
 
 

@@ -1,4 +1,4 @@
-"""`/api/v1/duplicates`: files that are equal, or hold the same weights."""
+"""`/api/v1/duplicates`: copies that are equal, or hold the same weights; links are no copies."""
 
 from __future__ import annotations
 
@@ -15,9 +15,6 @@ from registry.catalog.dedupe import duplicates
 
 router = APIRouter(tags=["duplicates"], dependencies=[needs("read")])
 
-# The hash of nothing and its beginning are the only groups that a page may lack.
-_UNLISTED = 2
-
 
 @router.get("/duplicates", responses={200: {"model": DuplicatePage}})
 def list_(
@@ -27,7 +24,10 @@ def list_(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     cursor: Annotated[str | None, Query(max_length=2000)] = None,
 ) -> Response:
-    """List groups of present files: equal bytes, equal weights under other headers, or tensors reordered."""
+    """List groups of present files: equal bytes, equal weights under other headers, or tensors reordered.
+
+    Hard links and symlinks to one file are one copy.
+    """
     context = context_of(request)
     after = ""
     if cursor is not None:
@@ -36,7 +36,9 @@ def list_(
         current = view(request, conn)
         if current.unchanged:
             return current.not_modified()
-        groups = duplicates(conn, kind, context.machine_id, limit=limit + 1 + _UNLISTED, after=after)
-    shown = [SameFiles(each.kind, each.value, each.files, each.reclaimable) for each in groups[:limit]]
+        groups = duplicates(conn, kind, context.machine_id, limit=limit + 1, after=after)
+    shown = [
+        SameFiles(each.kind, each.value, each.files, each.links, each.reclaimable) for each in groups[:limit]
+    ]
     more = cursors.after(kind, (shown[-1].value, 0)) if len(groups) > limit else None
     return current.answer(DuplicatePage(shown, more))

@@ -5,26 +5,33 @@ Source of the format: WHATWG HTML, section 9.2 (server-sent events).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from fastapi import APIRouter, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
-from registry.api.access import needs
+from registry.api.access import needs, principal_of
 from registry.api.context import Context, context_of
+from registry.api.problems import Problem, respond
 from registry.api.serialise import to_json
 from registry.api.shapes import ChangeEvent
 from registry.catalog.changes import changes_since, generation
+from registry.catalog.tokens import is_usable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from starlette.types import Receive, Scope, Send
 
 router = APIRouter(tags=["events"], dependencies=[needs("read")])
 
 BATCH = 500
 KEEPALIVE_SECONDS = 15.0
 RETRY_MS = 2000
+# Each holds a connection for as long as its client likes.
+MAX_STREAMS = 64
+RETRY_SECONDS = 30
 _LARGEST_ID = 2**63 - 1
 
 
@@ -39,6 +46,7 @@ async def events(
     """Follow the changes after `Last-Event-ID` or `since`, else from now on.
 
     Events are `change` (the id is its seq) and `resync`: the point asked for is too long ago, read all anew.
+    The stream ends when its token is revoked; of too many streams the next one is refused with a 503.
     """
     context = context_of(request)
     last = request.headers.get("last-event-id", "").strip()
@@ -46,21 +54,52 @@ async def events(
         # What is no number of ours is a point we do not know: it leads to a resync like one that is too old.
         since = int(last) if last.isdecimal() and len(last) < 19 else _LARGEST_ID
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return StreamingResponse(_stream(context, since), headers=headers, media_type="text/event-stream")
+    token_id = principal_of(request).token_id
+    return _Stream(context, _events(context, since, token_id), headers)
 
 
-async def _stream(context: Context, since: int | None) -> AsyncIterator[bytes]:
+class _Stream(StreamingResponse):
+    """A stream of events, or the answer that there are too many: whoever sends it counts it."""
+
+    def __init__(self, context: Context, events: AsyncIterator[bytes], headers: dict[str, str]) -> None:
+        super().__init__(events, headers=headers, media_type="text/event-stream")
+        self._feed = context.feed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._feed.followers >= MAX_STREAMS:
+            await respond(_TOO_MANY, scope["path"])(scope, receive, send)
+            return
+        self._feed.followers += 1
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._feed.followers -= 1
+
+
+_TOO_MANY = Problem(
+    503,
+    "too-many-streams",
+    f"{MAX_STREAMS} streams of events are open already",
+    "end one of them, or ask again later",
+    headers=(("retry-after", str(RETRY_SECONDS)),),
+)
+
+
+async def _events(context: Context, since: int | None, token_id: int | None) -> AsyncIterator[bytes]:
     feed = context.feed
     point = await run_in_threadpool(_generation, context) if since is None else since
     # An id without data moves the point to resume at and shows the client nothing.
     yield b"retry: %d\nid: %d\n\n" % (RETRY_MS, point)
+    quiet = False
     while not feed.closed:
         ticket = feed.ticket
-        point, lines, full = await run_in_threadpool(_next_events, context, point)
-        if lines:
-            yield lines
-        if not full and not await feed.wait_beyond(ticket, KEEPALIVE_SECONDS):
-            yield b": still here\n\n"
+        batch = await run_in_threadpool(_next_events, context, point, token_id)
+        if batch is None:
+            return
+        point = batch.point
+        if batch.lines or quiet:
+            yield batch.lines or b": still here\n\n"
+        quiet = not batch.full and not await feed.wait_beyond(ticket, KEEPALIVE_SECONDS)
 
 
 def _generation(context: Context) -> int:
@@ -68,15 +107,25 @@ def _generation(context: Context) -> int:
         return generation(conn)
 
 
-def _next_events(context: Context, since: int) -> tuple[int, bytes, bool]:
-    """Return where to go on, the events up to there, and whether there are more at once."""
+class _Batch(NamedTuple):
+    """Where to go on, the events up to there, and whether there are more at once."""
+
+    point: int
+    lines: bytes
+    full: bool
+
+
+def _next_events(context: Context, since: int, token_id: int | None) -> _Batch | None:
+    """Return the events after a point; `None` for somebody whose token was revoked."""
     with context.catalog.read() as conn:
+        if token_id is not None and not is_usable(conn, token_id):
+            return None
         changed = changes_since(conn, since, limit=BATCH)
         if changed is None:
             now = generation(conn)
-            return now, _event(b"resync", now, {"generation": now}), False
+            return _Batch(now, _event(b"resync", now, {"generation": now}), full=False)
     lines = b"".join(_event(b"change", each.seq, ChangeEvent.of(each)) for each in changed)
-    return changed[-1].seq if changed else since, lines, len(changed) == BATCH
+    return _Batch(changed[-1].seq if changed else since, lines, full=len(changed) == BATCH)
 
 
 def _event(name: bytes, seq: int, data: object) -> bytes:

@@ -21,7 +21,8 @@ POLL_SECONDS = 1.0
 class Feed:
     """Counts the moments at which something may have changed and lets coroutines wait for the next one.
 
-    `notify` and `close` may be called from any thread; a closed feed wakes everybody for good.
+    `notify` and `close` may be called from any thread; a closed feed wakes everybody for good. `followers`
+    are the streams that are open now, counted by who opens them.
     """
 
     def __init__(self, catalog: Catalog, *, poll_seconds: float = POLL_SECONDS) -> None:
@@ -30,6 +31,7 @@ class Feed:
         self._lock = threading.Lock()
         self._ticket = 0
         self._closed = False
+        self.followers = 0
         self._waiting: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
         catalog.on_commit(self.notify)
 

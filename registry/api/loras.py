@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.background import BackgroundTask
+from starlette.convertors import PathConvertor, register_url_convertor
 
 from registry.api import cursor as cursors
 from registry.api.access import needs
 from registry.api.conditional import view
 from registry.api.context import Context, context_of
 from registry.api.shapes import LoraPage
+from registry.catalog.filters import check_filters
 from registry.catalog.hashing import want_hashes
 from registry.catalog.lookup import resolve
 from registry.catalog.reading import list_loras, lora_detail
@@ -21,6 +23,15 @@ from registry.views import LoraDetail
 
 router = APIRouter(tags=["loras"], dependencies=[needs("read")])
 
+
+class _ReferenceConvertor(PathConvertor):
+    """The rest of a path, lines of it too: names of files may have line breaks in them."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("reference", _ReferenceConvertor())
+
 Text = Annotated[str | None, Field(max_length=200, pattern=r"^[^\x00]*$")]
 _FILTERS = ("kind", "architecture", "base_model", "adapter", "trainer", "root")
 
@@ -28,6 +39,7 @@ _FILTERS = ("kind", "architecture", "base_model", "adapter", "trainer", "root")
 class LoraQuery(BaseModel):
     """Which loras, in which order, from where on."""
 
+    model_config = ConfigDict(extra="forbid")
     sort: Literal["name", "size", "date", "added", "id"] = "name"
     order: Literal["asc", "desc"] = "asc"
     limit: Annotated[int, Field(ge=1, le=1000)] = 50
@@ -41,14 +53,17 @@ class LoraQuery(BaseModel):
     root: Annotated[int | None, Field(ge=0, lt=2**63)] = None
 
     def filters(self) -> dict[str, str]:
-        """Return what loras must be equal in."""
-        return {name: str(value) for name in _FILTERS if (value := getattr(self, name)) is not None}
+        """Return what loras must be equal in; BadRequest for a name that cannot be."""
+        found = {name: str(value) for name in _FILTERS if (value := getattr(self, name)) is not None}
+        check_filters(found)
+        return found
 
 
 @router.get("/loras", responses={200: {"model": LoraPage}})
 def list_(request: Request, query: Annotated[LoraQuery, Query()]) -> Response:
     """List loras page by page; an answer stays valid while the catalog does not change."""
     context = context_of(request)
+    filters = query.filters()
     descending = query.order == "desc"
     after: tuple[object, int] | None = None
     if query.cursor is not None:
@@ -65,13 +80,13 @@ def list_(request: Request, query: Annotated[LoraQuery, Query()]) -> Response:
             after=after,
             limit=query.limit,
             state=query.state,
-            filters=query.filters(),
+            filters=filters,
         )
     more = None if page.next is None else cursors.after(query.sort, page.next, descending=descending)
     return current.answer(LoraPage(page.items, more, page.total, current.generation))
 
 
-@router.get("/loras/{ref:path}", responses={200: {"model": LoraDetail}})
+@router.get("/loras/{ref:reference}", responses={200: {"model": LoraDetail}})
 def show(
     request: Request,
     ref: Annotated[

@@ -1,7 +1,8 @@
 """Large answers made once for each generation of the catalog and kept compressed in temporary files.
 
 Building one is as fast as the disk, so the catalog is read in one consistent view that no slow client keeps
-open; sending one takes no more memory than a block, however long the list is.
+open; sending one takes no more memory than a block, however long the list is. An answer is made of segments,
+and those that did not change are taken from the answer before.
 """
 
 from __future__ import annotations
@@ -12,9 +13,17 @@ import zlib
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from registry.errors import CatalogFull
+from registry.wire.gzip_segments import (
+    GZIP_HEADER,
+    LAST_BLOCK,
+    Fragment,
+    combine_crc,
+    join_fragments,
+    trailer,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 BLOCK = 1 << 18
@@ -29,12 +38,59 @@ class Key(NamedTuple):
     at: int
 
 
+class Span(NamedTuple):
+    """Where a segment lies in a file, and the CRC and size of what it holds."""
+
+    offset: int
+    length: int
+    crc: int
+    size: int
+
+
+class Draft:
+    """One gzip member in the making; `spans` tells where its segments lie."""
+
+    def __init__(self, write: Callable[[bytes], object], older: Prepared | None) -> None:
+        self.spans: dict[bytes, Span] = {}
+        self.older = older
+        self.length = 0
+        self._write = write
+        self._crc = self._size = 0
+        self._put(GZIP_HEADER)
+
+    def add(self, parts: Iterable[Fragment | bytes], signature: bytes | None = None) -> None:
+        """Append pieces; with a signature they are a segment that the next answer may take over."""
+        piece = join_fragments(parts)
+        if signature is not None:
+            self.spans[signature] = Span(self.length, len(piece.deflate), piece.crc, piece.size)
+        self._crc = combine_crc(self._crc, piece.crc, piece.size)
+        self._size += piece.size
+        self._put(piece.deflate)
+
+    def take_over(self, signature: bytes) -> bool:
+        """Append a segment of the answer before, if it has one of that signature."""
+        piece = None if self.older is None else self.older.segment(signature)
+        if piece is None:
+            return False
+        self.add([piece], signature)
+        return True
+
+    def close(self) -> None:
+        """End the member."""
+        self._put(LAST_BLOCK + trailer(self._crc, self._size))
+
+    def _put(self, data: bytes) -> None:
+        self._write(data)
+        self.length += len(data)
+
+
 class Prepared:
     """One gzip member in a temporary file; closed when nobody reads it any more."""
 
-    def __init__(self, key: Key, file: IO[bytes], size: int) -> None:
+    def __init__(self, key: Key, file: IO[bytes], draft: Draft) -> None:
         self.key = key
-        self.size = size
+        self.size = draft.length
+        self._spans = draft.spans
         self._file = file
         self._turn = threading.Lock()
         self._readers = 0
@@ -74,6 +130,15 @@ class Prepared:
             position += len(block)
             yield block
 
+    def segment(self, signature: bytes) -> Fragment | None:
+        """Return the segment of that signature, if there is one."""
+        span = self._spans.get(signature)
+        if span is None:
+            return None
+        with self._turn:
+            self._file.seek(span.offset)
+            return Fragment(self._file.read(span.length), span.crc, span.size)
+
     def plain_blocks(self) -> Iterator[bytes]:
         """Yield what the member holds, for clients that take no gzip."""
         inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
@@ -93,21 +158,26 @@ class PreparedAnswers:
         self._kept: dict[str, Prepared] = {}
         self._building: dict[str, threading.Lock] = {}
 
-    def get(self, key: Key, build: Callable[[Callable[[bytes], object]], Key]) -> Prepared:
+    def get(self, key: Key, build: Callable[[Draft], Key]) -> Prepared:
         """Return the answer of a key, entered by the caller; made now unless it is there.
 
-        `build` passes all chunks to its argument and returns the key that they really are of: a newer
-        generation may have come. Raises CatalogFull when there is no room for the file.
+        `build` fills its draft and returns the key that it really is of: a newer generation may have come.
+        Raises CatalogFull when there is no room for the file.
         """
         with self._turn:
             lock = self._building.setdefault(key.route, threading.Lock())
         with lock:
             with self._turn:
                 found = self._kept.get(key.route)
-                if found is not None and found.key == key:
+                if found is not None:
                     found.enter()
-                    return found
-            made = self._make(build)
+                    if found.key == key:
+                        return found
+            try:
+                made = self._make(build, found)
+            finally:
+                if found is not None:
+                    found.leave()
             made.enter()
             with self._turn:
                 older = self._kept.pop(key.route, None)
@@ -126,13 +196,15 @@ class PreparedAnswers:
         for each in kept.values():
             each.retire()
 
-    def _make(self, build: Callable[[Callable[[bytes], object]], Key]) -> Prepared:
+    def _make(self, build: Callable[[Draft], Key], older: Prepared | None) -> Prepared:
         try:
             file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 - closed when the last reader left
             try:
-                key = build(file.write)
+                draft = Draft(file.write, older)
+                key = build(draft)
+                draft.close()
                 file.flush()
-                return Prepared(key, file, file.tell())
+                return Prepared(key, file, draft)
             except BaseException:
                 file.close()
                 raise

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 MEDIA_TYPE = "application/problem+json"
 DIALECT_PREFIX = "/sdapi/"
-CHALLENGE = 'Bearer realm="lora-registry", Basic realm="lora-registry", charset="UTF-8"'
+# A header each: Chromium offers no log-in for a Basic that stands behind another scheme in the same one.
+CHALLENGES = ('Bearer realm="lora-registry"', 'Basic realm="lora-registry", charset="UTF-8"')
 SAFE_HEADERS: Mapping[str, str] = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
@@ -53,7 +54,8 @@ class Refused(Exception):
 def problem_of(error: RegistryError) -> Problem:
     """Return what to tell about one of our errors."""
     candidates = error.candidates if isinstance(error, Ambiguous) else ()
-    headers = (("www-authenticate", CHALLENGE),) if isinstance(error, Unauthorized) else ()
+    challenges = CHALLENGES if isinstance(error, Unauthorized) else ()
+    headers = tuple(("www-authenticate", challenge) for challenge in challenges)
     return Problem(
         error.status, error.slug, str(error), error.remedy, candidates, headers, type(error).__name__
     )
@@ -63,9 +65,12 @@ def respond(problem: Problem, path: str) -> Response:
     """Return the answer to a request for `path`."""
     dialect = path.startswith(DIALECT_PREFIX)
     body = _dialect_body(problem) if dialect else _body(problem)
-    headers = {**SAFE_HEADERS, "cache-control": "no-store", **dict(problem.headers)}
+    headers = {**SAFE_HEADERS, "cache-control": "no-store"}
     media_type = "application/json" if dialect else MEDIA_TYPE
-    return Response(_dump(body), problem.status, headers, media_type)
+    answer = Response(_dump(body), problem.status, headers, media_type)
+    for name, value in problem.headers:
+        answer.headers.append(name, value)
+    return answer
 
 
 def _body(problem: Problem) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Request, Response
@@ -11,7 +12,7 @@ from registry.api.access import actor_of, needs
 from registry.api.context import Context, context_of
 from registry.api.serialise import answer
 from registry.api.shapes import RootList
-from registry.catalog.roots import change_root, get_root, list_roots
+from registry.catalog.roots import counted, get_root, list_roots
 from registry.errors import BadRequest
 from registry.views import RootView
 
@@ -64,27 +65,30 @@ def list_(request: Request) -> Response:
     """List the roots in the order in which pickers show them."""
     context = context_of(request)
     with context.catalog.read() as conn:
-        return answer(request, RootList(list_roots(conn, context.machine_id)))
+        return answer(request, RootList(counted(conn, list_roots(conn, context.machine_id))))
 
 
-@router.post("/roots", status_code=201, dependencies=[needs("admin")], responses={201: {"model": RootView}})
+@router.post(
+    "/roots",
+    status_code=201,
+    dependencies=[needs("admin")],
+    responses={201: {"model": RootView}, 200: {"model": RootView, "description": "It was a root already"}},
+)
 def add(request: Request, root: NewRoot) -> Response:
-    """Add a folder; scan it with `POST /scan`."""
+    """Add a folder, which is then scanned; one that is a root already gets the options and answers 200."""
     context = context_of(request)
-    root_id = context.add_root(root.path, root.given(), actor_of(request))
-    return _answer(request, context, root_id, status=201)
+    root_id, new = context.add_root(_whole(root.path), root.given(), actor_of(request))
+    return _answer(request, context, root_id, status=201 if new else 200)
 
 
 @router.patch("/roots/{root_id}", dependencies=[needs("admin")], responses={200: {"model": RootView}})
 def change(request: Request, root_id: RootId, options: RootOptions) -> Response:
-    """Change options of a root."""
+    """Change options of a root; what they change of its files follows in the background."""
     context = context_of(request)
     given = options.given()
     if not given:
         raise BadRequest("there is nothing to change", remedy="send at least one option")
-    with context.catalog.write(actor=actor_of(request)) as unit:
-        get_root(unit.conn, root_id, context.machine_id)
-        change_root(unit, root_id, **given)
+    context.change_root(root_id, given, actor_of(request))
     return _answer(request, context, root_id)
 
 
@@ -92,7 +96,7 @@ def change(request: Request, root_id: RootId, options: RootOptions) -> Response:
 def relocate(request: Request, root_id: RootId, place: NewPlace) -> Response:
     """Say where the folder of a root is now; its files keep everything that is known about them."""
     context = context_of(request)
-    context.relocate_root(root_id, place.path, actor_of(request))
+    context.relocate_root(root_id, _whole(place.path), actor_of(request))
     return _answer(request, context, root_id)
 
 
@@ -103,6 +107,17 @@ def remove(request: Request, root_id: RootId) -> Response:
     return Response(status_code=204)
 
 
+def _whole(path: str) -> str:
+    """Return a path that means the same wherever the server was started; BadRequest for any other."""
+    if not pathlib.Path(path).is_absolute():
+        raise BadRequest(
+            f"{path[:200]!r} is not an absolute path",
+            remedy="name the whole path of the folder on the machine that serves",
+        )
+    return path
+
+
 def _answer(request: Request, context: Context, root_id: int, *, status: int = 200) -> Response:
     with context.catalog.read() as conn:
-        return answer(request, get_root(conn, root_id, context.machine_id), status=status)
+        (root,) = counted(conn, [get_root(conn, root_id, context.machine_id)])
+    return answer(request, root, status=status)

@@ -5,7 +5,10 @@
 from dataclasses import dataclass
 
 from registry.catalog.changes import Changed
-from registry.views import FileView, JobView, LoraView, ProblemView, RootView
+from registry.catalog.copies import Link
+from registry.catalog.saved import SavedSearch
+from registry.search.query import QueryWarning
+from registry.views import Facet, FileView, JobView, LoraView, ProblemView, RootView, Suggestion
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +43,16 @@ class HashAnswer:
 
 @dataclass(frozen=True, slots=True)
 class SameFiles:
-    """Files that share a hash; `reclaimable` bytes would be free if all but one went."""
+    """Files that share a hash, of two copies or more; the first is one to keep.
+
+    Files named by `links` are no copies: they lead to another file of the group, or as symlinks elsewhere.
+    `reclaimable` bytes would be free if all copies but one went.
+    """
 
     kind: str
     value: str
     files: list[FileView]
+    links: list[Link]
     reclaimable: int
 
 
@@ -153,3 +161,38 @@ class A1111Error:
     detail: str
     body: str
     errors: str
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPage:
+    """One page of what was found, and what was made of the question.
+
+    `understood` says in a sentence what was asked, `query` the same as it would be typed. `did_you_mean` is a
+    query that finds something where this one finds nothing. `generation` is the state of the catalog that the
+    answer is of, `took_ms` the time that the search took in milliseconds.
+    """
+
+    items: list[LoraView]
+    total: int
+    facets: list[Facet]
+    warnings: list[QueryWarning]
+    did_you_mean: str | None
+    understood: str
+    query: str
+    next_cursor: str | None
+    generation: int
+    took_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestions:
+    """What may complete the word being typed, the likeliest first."""
+
+    items: list[Suggestion]
+
+
+@dataclass(frozen=True, slots=True)
+class SavedList:
+    """All saved searches by name."""
+
+    items: list[SavedSearch]

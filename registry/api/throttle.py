@@ -1,4 +1,7 @@
-"""Slowing down those who guess: after some failures each further one doubles the wait, up to a minute."""
+"""Slowing down those who guess: after some failures each further one doubles the wait, up to a minute.
+
+Meanwhile only wrong tokens are refused: whoever brings one that is known is served.
+"""
 
 from __future__ import annotations
 

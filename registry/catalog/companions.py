@@ -10,7 +10,7 @@ from registry.catalog import tables
 from registry.catalog.keys import in_chunks
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from sqlalchemy import Connection
 
@@ -21,25 +21,36 @@ _TABLES = tables.TABLES
 COMPANION, FILE = _TABLES["companion"], _TABLES["file"]
 
 
-def stored_companions(
-    conn: Connection, root_id: int, under: bytes = b"", *, file_ids: Sequence[int] | None = None
-) -> dict[int, frozenset[bytes]]:
-    """Return the raw names of companions by file id: of a root, of a folder in it, or of some files."""
-    query = (
-        select(COMPANION.c.file_id, COMPANION.c.name_raw)
-        .join(FILE, FILE.c.id == COMPANION.c.file_id)
-        .where(FILE.c.root_id == root_id)
-    )
-    if under:
-        query = query.where(FILE.c.path_raw > under + b"/", FILE.c.path_raw < under + b"0")
-    parts = (
-        [query] if file_ids is None else [query.where(FILE.c.id.in_(part)) for part in in_chunks(file_ids)]
-    )
-    found: dict[int, set[bytes]] = {}
-    for part in parts:
-        for file_id, name in conn.execute(part):
-            found.setdefault(file_id, set()).add(name)
-    return {file_id: frozenset(names) for file_id, names in found.items()}
+def any_companions(conn: Connection) -> bool:
+    """Whether any file of the catalog has companions."""
+    return conn.execute(select(COMPANION.c.file_id).limit(1)).first() is not None
+
+
+def companions_between(
+    conn: Connection, root_id: int, first: bytes, last: bytes
+) -> dict[bytes, frozenset[bytes]]:
+    """Return the raw names of the companions of a root's files from path `first` to `last`, by path."""
+    query = _NAMES.where(FILE.c.root_id == root_id, FILE.c.path_raw >= first, FILE.c.path_raw <= last)
+    return _grouped(conn.execute(query).all())
+
+
+def companions_at(conn: Connection, root_id: int, rels: Sequence[bytes]) -> dict[bytes, frozenset[bytes]]:
+    """Return the raw names of the companions of a root's files at these paths, by path."""
+    found: list[tuple[bytes, bytes]] = []
+    for part in in_chunks(rels):
+        query = _NAMES.where(FILE.c.root_id == root_id, FILE.c.path_raw.in_(part))
+        found += [(rel, name) for rel, name in conn.execute(query)]
+    return _grouped(found)
+
+
+_NAMES = select(FILE.c.path_raw, COMPANION.c.name_raw).join(FILE, FILE.c.id == COMPANION.c.file_id)
+
+
+def _grouped(rows: Iterable[Sequence[bytes]]) -> dict[bytes, frozenset[bytes]]:
+    found: dict[bytes, set[bytes]] = {}
+    for rel, name in rows:
+        found.setdefault(rel, set()).add(name)
+    return {rel: frozenset(names) for rel, names in found.items()}
 
 
 def write_companions(unit: Unit, found: Sequence[tuple[int, FileSeen]]) -> list[int]:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import bindparam, delete, select, update
 
 from registry.catalog import tables
+from registry.catalog.claims import judge_again, unchecked_claims
 from registry.catalog.companions import write_companions
+from registry.catalog.digests import stored_digests
 from registry.catalog.filerows import (
     facts_columns,
     hash_state,
@@ -25,6 +27,7 @@ from registry.catalog.headers import drop_unused_headers, store_headers
 from registry.catalog.keys import in_chunks
 from registry.catalog.loras import PROVISIONAL, refresh_loras
 from registry.catalog.problems import copy_problems, move_problems, replace_problems
+from registry.hashing.claims import DIFFERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,8 +42,8 @@ if TYPE_CHECKING:
 _TABLES = tables.TABLES
 FILE, LORA, DIGEST = (_TABLES[name] for name in ("file", "lora", "digest"))
 # What a hard link has from the row of its other name.
-_SHARED = ("header_id", "quick_key", "tail", "data_size", "cause", "derived_version", "lora_id")
-_HASHED = ("hash_state", "hashed_at", "verified", "claims")
+_SHARED = ("header_id", "quick_key", "tail", "data_size", "cause", "derived_version", "lora_id", "claims")
+_HASHED = ("hash_state", "hashed_at", "verified")
 _UNFINISHED = frozenset({"all-zeros", "empty-file", "too-small", "truncated-data", "truncated-header"})
 _NO_FACTS = dict.fromkeys(("header_id", "quick_key", "tail", "data_size", "cause"))
 _UNSEEN = ("id", "device", "inode", "nlink", "derived_version")
@@ -96,6 +99,7 @@ def record_files(
             writer.moved(met, moving[met.moved_from])
         else:
             writer.new(met, twins.get(met.twin))
+    writer.renewed([header.id for header in headers.values() if header.renewed])
     writer.finish()
     return writer.counts
 
@@ -125,6 +129,7 @@ class _BatchWriter:
         self._fresh: list[tuple[Observation, Row[Any] | None]] = []
         self._replaced: list[tuple[dict[str, Any], Observation]] = []
         self._stale: list[int] = []
+        self._judged: list[tuple[dict[str, Any], FileFacts]] = []
         self._renamed: list[tuple[int, str]] = []
         self._touched: set[int | None] = set()
         self._old_headers: set[int | None] = set()
@@ -140,13 +145,13 @@ class _BatchWriter:
         if facts is not None:
             values.update(facts_columns(facts, self._headers), derived_version=self._version)
             self._problems.append((row.id, row.path, facts.problems))
+            self._judged.append((values, facts))
         same_stat = (row.size, row.mtime_ns) == (seen.stat.size, seen.stat.mtime_ns)
         same_key = facts is None or (row.quick_key is not None and facts.quick_key in (None, row.quick_key))
         if not (same_stat and same_key):
             self.counts.changed += 1
             values.update(hash_state=hash_state(seen), verified=0)
             if not same_key:
-                values["claims"] = None
                 self._stale.append(row.id)
             if facts is not None and _other_weights(row, facts) and not self._was_unfinished(row):
                 self._replaced.append((values, met))
@@ -159,6 +164,7 @@ class _BatchWriter:
         if facts is not None:
             values.update(facts_columns(facts, self._headers), derived_version=self._version)
             self._problems.append((row.id, str(values["path"]), facts.problems))
+            self._judged.append((values, facts))
         if any(values[name] != getattr(row, name) for name in _SAME_FILE):
             values.update(hash_state=hash_state(seen), verified=0)
         self.counts.moved += 1
@@ -170,20 +176,28 @@ class _BatchWriter:
         self.counts.new += 1
         self._fresh.append((met, twin))
 
+    def renewed(self, header_ids: Sequence[int]) -> None:
+        """Take headers that better rules wrote anew: files that are not met now may share them."""
+        for part in in_chunks(header_ids):
+            query = select(LORA.c.id).where(LORA.c.header_id.in_(part))
+            self._touched.update(self._unit.conn.execute(query).scalars())
+
     def finish(self) -> None:
         """Write everything."""
-        digests = _digests(self._unit.conn, [twin.id for _, twin in self._fresh if twin is not None])
+        digests = stored_digests(self._unit.conn, [twin.id for _, twin in self._fresh if twin is not None])
         self._give_replacements()
-        if self._updates:
-            self._unit.conn.execute(_UPDATE_FILE, self._updates)
         for part in in_chunks(self._stale):
             self._unit.conn.execute(delete(DIGEST).where(DIGEST.c.file_id.in_(part)))
+        claimed = judge_again(self._unit.conn, self._judged)
+        if self._updates:
+            self._unit.conn.execute(_UPDATE_FILE, self._updates)
         self._insert_fresh(digests)
         lora_of = {values["row_id"]: values["lora_id"] for values in self._updates}
         for file_id in write_companions(self._unit, self._companions):
             self._touched.add(lora_of.get(file_id))
         move_problems(self._unit, self._root.id, self._renamed)
         replace_problems(self._unit, "header", self._root.id, self._problems)
+        replace_problems(self._unit, "hash", self._root.id, claimed, slug=DIFFERS)
         touched = {lora_id for lora_id in self._touched if lora_id is not None}
         for lora_id in touched:
             self._unit.changed("lora", lora_id, "changed", lora_id=lora_id)
@@ -245,7 +259,7 @@ class _BatchWriter:
             self._touched |= {replaced, lora_id}
         self._unit.insert(LORA, rows)
 
-    def _insert_fresh(self, digests: Mapping[int, Sequence[tuple[str, str]]]) -> None:
+    def _insert_fresh(self, digests: Mapping[int, Mapping[str, str]]) -> None:
         known = self._loras_by_quick_key()
         file_ids = self._unit.allocate("file", len(self._fresh))
         lora_ids = iter(self._unit.allocate("lora", len(self._fresh)))
@@ -256,7 +270,7 @@ class _BatchWriter:
             if twin is not None:
                 shared = (*_SHARED, *_HASHED) if twin.hash_state == "done" else _SHARED
                 values.update((name, getattr(twin, name)) for name in shared)
-                copied += [(file_id, kind, value) for kind, value in digests.get(twin.id, ())]
+                copied += [(file_id, *digest) for digest in digests.get(twin.id, {}).items()]
                 twins[file_id] = (twin.id, str(values["path"]))
                 self._touched.add(twin.lora_id)
             elif facts is not None and facts.quick_key in known:
@@ -293,7 +307,7 @@ class _BatchWriter:
             "hash_state": hash_state(met.seen),
             "hashed_at": None,
             "verified": 0,
-            "claims": None,
+            "claims": None if met.facts is None else unchecked_claims(met.facts),
             **stat_columns(met.seen),
             **path_columns(met.seen.rel),
             **(_NO_FACTS if met.facts is None else facts_columns(met.facts, self._headers)),
@@ -317,12 +331,3 @@ class _BatchWriter:
 def _other_weights(row: Row[Any], facts: FileFacts) -> bool:
     """Whether a file that changed has other weights, as far as its header and its end can tell."""
     return facts.data_size is None or (row.data_size, row.tail) != (facts.data_size, facts.tail)
-
-
-def _digests(conn: Connection, file_ids: Sequence[int]) -> dict[int, list[tuple[str, str]]]:
-    found: dict[int, list[tuple[str, str]]] = {}
-    for part in in_chunks(file_ids):
-        query = select(DIGEST.c.file_id, DIGEST.c.kind, DIGEST.c.value).where(DIGEST.c.file_id.in_(part))
-        for file_id, kind, value in conn.execute(query):
-            found.setdefault(file_id, []).append((kind, value))
-    return found

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from registry.catalog.engine import Unit
 
-JOB = tables.TABLES["job"]
+JOB, MACHINE = tables.TABLES["job"], tables.TABLES["machine"]
 LIVE = ("queued", "running")
 STALE_MS = 30_000
 _MAX_ERROR = 2000
@@ -31,19 +31,22 @@ def start_job(  # noqa: PLR0913 - what, for whom, and how to tell that somebody 
     owner: str,
     *,
     spec: object = None,
+    called: str = "",
     alive: Callable[[str | None], bool] = lambda _owner: True,
 ) -> int:
     """Begin a job and return its id; at most one job of a kind and key runs at a time.
 
-    A running job whose heartbeat is older than 30 s, or whose owner `alive(owner)` says is gone, is marked
-    `interrupted` first. Raises Conflict that names who holds it.
+    `owner` is `machine id:process id:start of it`, `called` what people call the job. A running job whose
+    heartbeat is older than 30 s, or whose owner `alive(owner)` says is gone, is marked `interrupted` first.
+    Raises Conflict that names who holds it.
     """
     where = (JOB.c.kind == kind) & (JOB.c.key == key) & (JOB.c.state == "running")
     for row in unit.conn.execute(select(JOB).where(where)).all():
         if alive(row.owner) and row.heartbeat is not None and unit.now - row.heartbeat < STALE_MS:
             raise Conflict(
-                f"{kind} {key} is running already (job {row.id}, held by {row.owner})",
-                remedy="wait for it or cancel that job",
+                f"{called or f'{kind} {key}'} is running already, in {_holder(unit.conn, row.owner)}",
+                remedy="wait until it is done, or stop that process; "
+                f"a served catalog also takes POST /api/v1/jobs/{row.id}/cancel",
             )
         finish_job(unit, row.id, "interrupted", error="its process stopped")
     (job_id,) = unit.allocate("job", 1)
@@ -65,6 +68,13 @@ def start_job(  # noqa: PLR0913 - what, for whom, and how to tell that somebody 
     }
     unit.insert(JOB, [job])
     return job_id
+
+
+def _holder(conn: Connection, owner: str | None) -> str:
+    """Return in words who an owner is: the process and the machine it runs on."""
+    machine_id, _, rest = (owner or "").partition(":")
+    name = conn.execute(select(MACHINE.c.name).where(MACHINE.c.id == machine_id)).scalar()
+    return f"process {rest.partition(':')[0] or '(unknown)'} on the machine {name or machine_id}"
 
 
 def beat_job(unit: Unit, job_id: int, done: int, total: int | None) -> bool:

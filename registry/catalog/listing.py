@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import and_, func, select
 
 from registry.catalog import tables
+from registry.catalog.keys import in_chunks
 from registry.formats.packing import unpack_metadata
 
 if TYPE_CHECKING:
@@ -18,6 +19,15 @@ if TYPE_CHECKING:
 _TABLES = tables.TABLES
 FILE, HEADER, ROOT, MOUNT = (_TABLES[name] for name in ("file", "header", "root", "mount"))
 _LISTED = (FILE.c.state == "present", FILE.c.hidden == 0, ROOT.c.removed_at.is_(None))
+
+
+class ListedName(NamedTuple):
+    """A present file by its ids."""
+
+    file_id: int
+    lora_id: int
+
+
 _ORDER = (ROOT.c.position, ROOT.c.id, FILE.c.a1111_key, FILE.c.id)
 _FETCHED = 1000
 
@@ -54,25 +64,44 @@ def shown_path(raw: bytes) -> str:
     return os.fsdecode(raw).encode("utf-8", "replace").decode()
 
 
-def listed_names(conn: Connection) -> Iterator[tuple[str, int]]:
-    """Yield (name, file id) of all present files in listing order: by root, then in A1111's natural order."""
-    query = _listed(FILE.c.name, FILE.c.id).order_by(*_ORDER).execution_options(yield_per=_FETCHED)
-    yield from conn.execute(query)
+def listed_names(conn: Connection, extensions: Sequence[str]) -> Iterator[tuple[str, ListedName]]:
+    """Yield (name, file) of all present files with one of these extensions in listing order.
+
+    That is by root, then in A1111's natural order.
+    """
+    query = _listed(extensions, FILE.c.name, FILE.c.id, FILE.c.lora_id)
+    for name, file_id, lora_id in conn.execute(query.order_by(*_ORDER).execution_options(yield_per=_FETCHED)):
+        yield name, ListedName(file_id, lora_id)
 
 
-def last_of_shared_names(conn: Connection) -> dict[str, int]:
+def last_of_shared_names(conn: Connection, extensions: Sequence[str]) -> dict[str, ListedName]:
     """Return the last file in listing order of each name that several of them have."""
-    shared = _listed(FILE.c.name).group_by(FILE.c.name).having(func.count() > 1)
-    query = _listed(FILE.c.name, FILE.c.id).where(FILE.c.name.in_(shared)).order_by(*_ORDER)
-    return dict(conn.execute(query).all())
+    shared = _listed(extensions, FILE.c.name).group_by(FILE.c.name).having(func.count() > 1)
+    query = _listed(extensions, FILE.c.name, FILE.c.id, FILE.c.lora_id).where(FILE.c.name.in_(shared))
+    rows = conn.execute(query.order_by(*_ORDER))
+    return {name: ListedName(file_id, lora_id) for name, file_id, lora_id in rows}
+
+
+def listed_of_loras(conn: Connection, extensions: Sequence[str], lora_ids: Sequence[int]) -> list[ListedName]:
+    """Return the files of these loras that the list shows, in listing order."""
+    names: set[str] = set()
+    for part in in_chunks(lora_ids):
+        names.update(conn.execute(_listed(extensions, FILE.c.name).where(FILE.c.lora_id.in_(part))).scalars())
+    shown: dict[str, tuple[Any, ...]] = {}
+    for some in in_chunks(sorted(names)):
+        query = _listed(extensions, FILE.c.name, FILE.c.id, FILE.c.lora_id, *_ORDER)
+        for name, *row in conn.execute(query.where(FILE.c.name.in_(some)).order_by(*_ORDER)):
+            shown[name] = tuple(row)
+    wanted = set(lora_ids)
+    kept = sorted((row for row in shown.values() if row[1] in wanted), key=lambda row: row[2:])
+    return [ListedName(row[0], row[1]) for row in kept]
 
 
 def listed_files(conn: Connection, file_ids: Sequence[int]) -> list[ListedFile]:
     """Return these files in this order; at most as many as fit the parameters of one statement.
 
-    Pickles and files that could not be read have nothing to show.
+    Pickles and files without a header that can be read have nothing to show.
     """
-    visible = and_(HEADER.c.id == FILE.c.header_id, FILE.c.cause.is_(None))
     query = (
         select(
             FILE.c.id,
@@ -83,7 +112,7 @@ def listed_files(conn: Connection, file_ids: Sequence[int]) -> list[ListedFile]:
             HEADER.c.a1111_crc,
             HEADER.c.a1111_size,
         )
-        .outerjoin(HEADER, visible)
+        .outerjoin(HEADER, HEADER.c.id == FILE.c.header_id)
         .where(FILE.c.id.in_(file_ids))
     )
     found = {row[0]: ListedFile(*row) for row in conn.execute(query).all()}
@@ -95,11 +124,12 @@ def full_metadata(conn: Connection, file_ids: Sequence[int]) -> Iterator[tuple[i
     query = (
         select(FILE.c.id, HEADER.c.metadata_packed)
         .join(HEADER, HEADER.c.id == FILE.c.header_id)
-        .where(FILE.c.id.in_(file_ids), FILE.c.cause.is_(None), HEADER.c.a1111_size > len("{}"))
+        .where(FILE.c.id.in_(file_ids), HEADER.c.a1111_size > len("{}"))
     )
     for file_id, packed in conn.execute(query):
         yield file_id, unpack_metadata(packed)
 
 
-def _listed(*columns: Any) -> Select[Any]:
-    return select(*columns).join(ROOT, ROOT.c.id == FILE.c.root_id).where(*_LISTED)
+def _listed(extensions: Sequence[str], *columns: Any) -> Select[Any]:
+    listed = select(*columns).join(ROOT, ROOT.c.id == FILE.c.root_id)
+    return listed.where(*_LISTED, FILE.c.ext.in_(extensions))

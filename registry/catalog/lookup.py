@@ -104,7 +104,11 @@ def resolve(conn: Connection, reference: str, machine_id: str) -> int:
         found = loras_of(by_hash(conn, text[5:] if text.lower().startswith("hash:") else text))
         if found or text.lower().startswith("hash:"):
             return _only(conn, found, reference)
-    return _only(conn, _by_path(conn, reference.strip(), machine_id) or _by_name(conn, text), reference)
+    found = []
+    # As it stands first: names may begin or end with blanks and line breaks.
+    for name in dict.fromkeys((reference, reference.strip())):
+        found = found or _by_path(conn, name, machine_id) or _by_name(conn, clean_text(name))
+    return _only(conn, found, reference)
 
 
 def _by_path(conn: Connection, text: str, machine_id: str) -> list[int]:

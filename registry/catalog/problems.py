@@ -32,16 +32,25 @@ _SAID = ("path", "root_id", "text", "stage")
 
 
 def replace_problems(
-    unit: Unit, stage: str, root_id: int, found: Sequence[tuple[int, str, Sequence[Note]]]
+    unit: Unit,
+    stage: str,
+    root_id: int,
+    found: Sequence[tuple[int, str, Sequence[Note]]],
+    *,
+    slug: str | None = None,
 ) -> None:
-    """Make the problems of these files in this stage exactly the given ones: (file id, path, notes)."""
+    """Make the problems of these files in this stage exactly the given ones: (file id, path, notes).
+
+    With `slug`, only those of that kind.
+    """
     known = _known(unit, PROBLEM.c.file_id, [file_id for file_id, _, _ in found])
     wanted = [
         _problem(unit, stage, note, {"scope": f"file:{file_id}", "path": path, "file_id": file_id}, root_id)
         for file_id, path, notes in found
         for note in notes
     ]
-    _settle(unit, known, wanted, [row.id for row in known if row.stage == stage])
+    gone = [row.id for row in known if row.stage == stage and slug in {None, row.slug}]
+    _settle(unit, known, wanted, gone)
 
 
 def replace_root_problems(  # noqa: PLR0913 - two of them narrow what is replaced, by name
@@ -144,12 +153,15 @@ def _known(
 def _settle(
     unit: Unit, known: Iterable[Row[Any]], wanted: Iterable[dict[str, Any]], gone: Iterable[int]
 ) -> bool:
-    """Write what differs between the rows there are and those wanted; return whether anything did."""
+    """Write what differs between the rows there are and those wanted; return whether anything did.
+
+    Of several of one kind in one place the last is written.
+    """
     rows = {(row.scope, row.slug): row for row in known}
     kept: set[int] = set()
     new: dict[tuple[str, str], dict[str, Any]] = {}
     changed = False
-    for problem in wanted:
+    for problem in {(one["scope"], one["slug"]): one for one in wanted}.values():
         row = rows.get((problem["scope"], problem["slug"]))
         if row is None:
             new[problem["scope"], problem["slug"]] = problem

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from sqlalchemy import and_, exists, func, select, tuple_
 
 from registry.catalog import tables
+from registry.catalog.digests import stored_digests
 from registry.catalog.keys import in_chunks
 from registry.catalog.problems import list_problems_of
 from registry.catalog.tags import tag_names, unpack_tags
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
 _TABLES = tables.TABLES
-LORA, HEADER, FILE, DIGEST, COMPANION, ROOT, MOUNT = (
-    _TABLES[name] for name in ("lora", "header", "file", "digest", "companion", "root", "mount")
+LORA, HEADER, FILE, COMPANION, ROOT, MOUNT = (
+    _TABLES[name] for name in ("lora", "header", "file", "companion", "root", "mount")
 )
 
 # Sort name -> column of `lora`; every sort is made total by the id.
@@ -230,13 +231,9 @@ def file_views(
     )
     rows = conn.execute(query).all()
     ids = [row.id for row in rows]
-    hashes: dict[int, dict[str, str]] = {}
+    hashes = stored_digests(conn, ids)
     companions: dict[int, list[dict[str, str]]] = {}
     for part in in_chunks(ids):
-        for file_id, kind, value in conn.execute(
-            select(DIGEST).where(DIGEST.c.file_id.in_(part)).order_by(DIGEST.c.kind)
-        ):
-            hashes.setdefault(file_id, {})[kind] = value
         beside = select(COMPANION).where(COMPANION.c.file_id.in_(part)).order_by(COMPANION.c.name)
         for row in conn.execute(beside):
             entry = {"name": row.name, "kind": row.kind, "family": row.family}
@@ -265,7 +262,7 @@ def _file_view(row: Row[Any], hashes: dict[str, str], companions: list[dict[str,
         verified=bool(row.verified),
         hash_state=row.hash_state,
         cause=row.cause,
-        hashes=with_short_forms(hashes),
+        hashes=_shown(hashes),
         claims=cast("list[dict[str, object]]", unpack_json(row.claims)) if row.claims else [],
         companions=companions,
     )
@@ -277,9 +274,12 @@ def display_location(mount: bytes, path: str) -> str:
     return base.rstrip(os.sep) + os.sep + path.replace("/", os.sep)
 
 
-def with_short_forms(hashes: Mapping[str, str]) -> dict[str, str]:
-    """Add the names under which prefixes of stored hashes are known: AutoV2, AutoV3."""
-    out = dict(hashes)
+def _shown(hashes: Mapping[str, str]) -> dict[str, str]:
+    """Add the names under which prefixes of stored hashes are known, AutoV2 and AutoV3.
+
+    The legacy hash with the other padding only serves to judge claims and to be found by.
+    """
+    out = {kind: value for kind, value in hashes.items() if kind != "sshs_legacy_other"}
     if "sha256" in out:
         out["autov2"] = out["sha256"][:10]
     if "data_sha256" in out:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +16,15 @@ from registry.formats.packing import clean_text
 from registry.views import RootView
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import Connection, Row, Select
 
     from registry.catalog.engine import Unit
 
 _TABLES = tables.TABLES
-MACHINE, ROOT, MOUNT, FILE, PROBLEM = (
-    _TABLES[name] for name in ("machine", "root", "mount", "file", "problem")
+MACHINE, ROOT, MOUNT, FILE, PROBLEM, CHANGE = (
+    _TABLES[name] for name in ("machine", "root", "mount", "file", "problem", "change")
 )
 FLAGS = ("writable", "private", "follow_out", "pickles", "ignore_inode")
 OPTIONS = (*FLAGS, "label", "poll", "header_readers", "hash_readers", "position")
@@ -29,7 +32,7 @@ POLLS = ("auto", "always", "never")
 
 
 def seen_machine(unit: Unit, machine_id: str, name: str) -> None:
-    """Record that this machine opened the catalog."""
+    """Record that this machine works on the catalog."""
     values = {"name": clean_text(name), "last_seen": unit.now}
     if not unit.conn.execute(update(MACHINE).where(MACHINE.c.id == machine_id).values(values)).rowcount:
         unit.conn.execute(insert(MACHINE).values(id=machine_id, **values))
@@ -53,12 +56,11 @@ def _view(row: Row[Any]) -> RootView:
         added_at=row.added_at,
         scanned_at=row.scanned_at,
         scan_ms=row.scan_ms,
-        files=row.files or 0,
     )
 
 
 def list_roots(conn: Connection, machine_id: str, *, scanned_here: bool = False) -> list[RootView]:
-    """Return the roots in listing order, with this machine's path of each; `files` counts present ones."""
+    """Return the roots in listing order, with this machine's path of each; their files are not counted."""
     query = _query(machine_id)
     if scanned_here:
         query = query.where(ROOT.c.machine_id == machine_id)
@@ -73,18 +75,28 @@ def get_root(conn: Connection, root_id: int, machine_id: str) -> RootView:
     return _view(row)
 
 
+def count_files_of(conn: Connection, root_id: int) -> int:
+    """Return how many files of a root are present; the more there are, the longer it takes."""
+    where = (FILE.c.root_id == root_id) & (FILE.c.state == "present")
+    return conn.execute(select(func.count()).where(where)).scalar_one()
+
+
+def counted(conn: Connection, roots: Sequence[RootView]) -> list[RootView]:
+    """Return the roots with the number of their present files."""
+    return [replace(root, files=count_files_of(conn, root.id)) for root in roots]
+
+
+def added_since(conn: Connection, seq: int) -> set[int]:
+    """Return the ids of the roots that were added, or brought back, after a sequence number of the log."""
+    where = (CHANGE.c.seq > seq) & (CHANGE.c.entity == "root") & (CHANGE.c.kind == "added")
+    return set(conn.execute(select(CHANGE.c.entity_id).where(where)).scalars())
+
+
 def _query(machine_id: str, root_id: int | None = None) -> Select[Any]:
-    files = (
-        select(FILE.c.root_id, func.count().label("files"))
-        .where(FILE.c.state == "present", true() if root_id is None else FILE.c.root_id == root_id)
-        .group_by(FILE.c.root_id)
-        .subquery()
-    )
     return (
-        select(ROOT, MACHINE.c.name.label("machine"), MOUNT.c.path_raw, files.c.files)
+        select(ROOT, MACHINE.c.name.label("machine"), MOUNT.c.path_raw)
         .join(MACHINE, MACHINE.c.id == ROOT.c.machine_id)
         .outerjoin(MOUNT, and_(MOUNT.c.root_id == ROOT.c.id, MOUNT.c.machine_id == machine_id))
-        .outerjoin(files, files.c.root_id == ROOT.c.id)
         .where(ROOT.c.removed_at.is_(None), true() if root_id is None else ROOT.c.id == root_id)
         .order_by(ROOT.c.position, ROOT.c.id)
     )
@@ -228,11 +240,23 @@ def remove_root(unit: Unit, root_id: int) -> None:
     where = (ROOT.c.id == root_id) & ROOT.c.removed_at.is_(None)
     if not unit.conn.execute(update(ROOT).where(where).values(values)).rowcount:
         raise NotFound(f"there is no root {root_id}", remedy="`loras roots list` shows them")
+    _leave(unit, root_id)
+    unit.changed("root", root_id, "removed")
+
+
+def leave_if_removed(unit: Unit, root_id: int) -> bool:
+    """Undo what a scan wrote of a root that was removed meanwhile; return whether it was."""
+    removed = unit.conn.execute(select(ROOT.c.removed_at).where(ROOT.c.id == root_id)).scalar() is not None
+    if removed:
+        _leave(unit, root_id)
+    return removed
+
+
+def _leave(unit: Unit, root_id: int) -> None:
     ids = unit.conn.execute(select(FILE.c.id).where(FILE.c.root_id == root_id, FILE.c.state != "missing"))
     set_missing(unit, list(ids.scalars()))
     # What is wrong with its files comes back with them.
     unit.conn.execute(delete(PROBLEM).where(PROBLEM.c.root_id == root_id, PROBLEM.c.file_id.is_(None)))
-    unit.changed("root", root_id, "removed")
 
 
 def relocate_files(unit: Unit, root_id: int) -> None:

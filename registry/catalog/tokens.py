@@ -48,19 +48,36 @@ _COLUMNS = (
 def create_token(unit: Unit, name: str, role: str) -> str:
     """Make a token and return its secret, which is not kept.
 
-    Raises BadRequest for an empty name or unknown role, Conflict for a name that is taken.
+    A revoked token of that name stays in the list as `NAME (revoked ID)`. Raises BadRequest for an empty name
+    or unknown role, Conflict for the name of a token that can be used.
     """
     name = name.strip()
     if not name or len(name) > 100 or not name.isprintable():
         raise BadRequest("a token needs a name of up to 100 printable characters")
     if role not in ROLES:
         raise BadRequest(f"there is no role {role!r}", remedy=f"roles are {', '.join(ROLES)}")
-    if unit.conn.execute(select(TOKEN.c.id).where(TOKEN.c.name == name)).scalar() is not None:
-        raise Conflict(f"there is a token called {name!r} already", remedy="choose another name")
+    _free_name(unit, name)
     # 32 random bytes cannot be guessed, so one round of SHA-256 is as good as a slow password hash.
     secret = PREFIX + secrets.token_urlsafe(32)
     unit.conn.execute(insert(TOKEN).values(name=name, role=role, digest=_digest(secret), created_at=unit.now))
     return secret
+
+
+def _free_name(unit: Unit, name: str) -> None:
+    """Rename a revoked token of that name; Conflict if it can still be used."""
+    where = TOKEN.c.name == name
+    row = unit.conn.execute(select(TOKEN.c.id, TOKEN.c.revoked_at).where(where)).first()
+    if row is None:
+        return
+    if row.revoked_at is None:
+        raise Conflict(
+            f"there is a token called {name!r} already",
+            remedy="choose another name, or revoke that one first",
+        )
+    past = name
+    while unit.conn.execute(select(TOKEN.c.id).where(TOKEN.c.name == past)).first() is not None:
+        past = f"{past} (revoked {row.id})"
+    unit.conn.execute(update(TOKEN).where(where).values(name=past))
 
 
 def list_tokens(conn: Connection) -> list[TokenView]:
@@ -81,6 +98,12 @@ def find_token(conn: Connection, secret: str) -> TokenView | None:
         select(*_COLUMNS).where(TOKEN.c.digest == _digest(secret), TOKEN.c.revoked_at.is_(None))
     ).first()
     return TokenView(*row) if row else None
+
+
+def is_usable(conn: Connection, token_id: int) -> bool:
+    """Whether a token that was found before is still to be obeyed."""
+    where = (TOKEN.c.id == token_id) & TOKEN.c.revoked_at.is_(None)
+    return conn.execute(select(TOKEN.c.id).where(where)).first() is not None
 
 
 def used_token(unit: Unit, token_id: int) -> None:

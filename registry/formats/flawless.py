@@ -32,6 +32,7 @@ _DTYPE: Final = itemgetter("dtype")
 _SHAPE: Final = itemgetter("shape")
 _OFFSETS: Final = itemgetter("data_offsets")
 _PLAIN_ZERO: Final = b'"data_offsets":[0,'
+_MOST_DIMENSIONS: Final = 64
 KEPT: Final = 32
 _WORTH_KEEPING: Final = 512 * 1024
 
@@ -67,22 +68,25 @@ def _read(raw: bytes, data_size: int) -> Flawless | None:
         shapes = list(map(_SHAPE, entries))
         offsets = list(map(_OFFSETS, entries))
         bits = list(map(DTYPE_BITS.__getitem__, dtypes))
-        counts = list(map(prod, shapes))
-        bounds = list(chain.from_iterable(offsets))
-        kinds = set(map(type, chain(bounds, chain.from_iterable(shapes))))
     except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError, IndexError):
         return None
+    # The document and its entries are objects by now: nothing else in JSON has items of a name.
+    if set(map(type, chain(shapes, offsets))) - {list}:
+        return None
+    sizes = list(chain.from_iterable(shapes))
+    bounds = list(chain.from_iterable(offsets))
     is_ordinary = (
-        kinds <= {int}
-        and set(map(type, chain(entries, (document,)))) == {dict}
-        and set(map(type, chain(shapes, offsets))) <= {list}
+        set(map(type, chain(bounds, sizes))) <= {int}
+        and min(sizes, default=1) > 0
+        and max(map(len, shapes), default=0) <= _MOST_DIMENSIONS
         and set(map(len, entries)) <= {3}
         and set(map(len, offsets)) <= {2}
-        and 0 not in counts
         and (metadata is None or (type(metadata) is dict and set(map(type, metadata.values())) <= {str}))
     )
     if not is_ordinary or _hides_something(raw, document, metadata):
         return None
+    # Only now: `prod` repeats sequences, and takes ages over thousands of large numbers.
+    counts = list(map(prod, shapes))
     names = list(document)
     if bounds != sorted(bounds):
         order = sorted(range(len(names)), key=offsets.__getitem__)

@@ -53,7 +53,7 @@ class ModelSpec:
 
 
 def _list(value: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in value.replace("，", ",").split(",") if part.strip())  # noqa: RUF001 - authors type it
+    return tuple(part.strip() for part in value.replace("，", ",").split(",") if part.strip())
 
 
 def _range(value: str) -> tuple[float | None, ...]:

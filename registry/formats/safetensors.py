@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from registry.formats.elements import count_elements
 from registry.formats.exact import read_exactly, shown
 from registry.formats.flawless import read_flawless
 from registry.formats.header import (
@@ -105,11 +106,9 @@ def _tensor_problem(name: str, tensor: Tensor, reached: int) -> Problem | None:
     dtype, shape, start, end = tensor
     if start != reached or end < start:
         return Problem("invalid-offsets", f"Tensor {name} lies at {start}..{end}, not at {reached}.")
-    elements = 1
-    for dimension in shape:
-        elements *= dimension
-        if elements > MAX_U64:
-            return Problem("overflow", f"Tensor {name} has too many elements.")
+    elements = count_elements(shape)
+    if elements is None:
+        return Problem("overflow", f"Tensor {name} has too many elements.")
     bits = elements * DTYPE_BITS[dtype]
     if bits > MAX_U64:
         return Problem("overflow", f"Tensor {name} has too many bits.")

@@ -110,26 +110,29 @@ def _network_args(metadata: Mapping[str, str], notes: list[Note]) -> Mapping[str
 def _buckets(
     metadata: Mapping[str, str], datasets: tuple[Dataset, ...], notes: list[Note]
 ) -> BucketInfo | None:
+    buckets = None
     info = _object(metadata, "ss_bucket_info", notes)
     if info:
         buckets, found = read_buckets(info, "ss_bucket_info")
         notes.extend(found)
-        return buckets
+        if buckets is not None and buckets.buckets:
+            return buckets
     each = [dataset.buckets for dataset in datasets if dataset.buckets is not None]
     folders = [{subset.folder for subset in dataset.subsets} for dataset in datasets if dataset.buckets]
     if sum(map(len, folders)) > len(set().union(*folders)):
         notes.append(
             Note("shared-folder", "A folder is used by several datasets; bucket counts add up over them.")
         )
-    return sum_buckets(each, "ss_datasets")
+    return sum_buckets(each, "ss_datasets") or buckets
 
 
 def _tag_frequency(
     metadata: Mapping[str, str], datasets: tuple[Dataset, ...], notes: list[Note]
 ) -> Mapping[str, object]:
     """Return folder -> tag -> count; a folder that several datasets use is counted once, as kohya does."""
-    if "ss_tag_frequency" in metadata:
-        return _object(metadata, "ss_tag_frequency", notes)
+    found = _object(metadata, "ss_tag_frequency", notes)
+    if found:
+        return found
     merged: dict[str, object] = {}
     for dataset in datasets:
         for folder, tags in (dataset.tag_frequency or {}).items():

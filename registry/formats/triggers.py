@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from registry.formats.datasets import FILE_LISTS
 from registry.formats.values import OddValueError, json_value
 from registry.views import TriggerWord, TriggerWords
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from registry.formats.datasets import Dataset, Subset
     from registry.formats.training import Training
 
 MAX_WORDS: Final = 1000
@@ -26,7 +28,7 @@ _NETWORK_TAG: Final = re.compile(r"<(?:lora|lyco|lyc|hypernet):[^<>]{0,500}>", r
 _REPEATS: Final = re.compile(r"[0-9]{1,9}_(.+)", re.DOTALL)
 _COPY: Final = re.compile(r"(.+) \([0-9]{1,4}\)", re.DOTALL)
 _EMBEDDED: Final = "<embed>"
-_SEPARATORS: Final = ",，、;；\n"  # noqa: RUF001 - full-width forms are what people type
+_SEPARATORS: Final = ",，、;；\n"
 _OPENING: Final = "([{"
 _CLOSING: Final = ")]}"
 
@@ -84,27 +86,42 @@ def _phrases(value: str) -> tuple[str, ...]:
 
 
 def _folders(training: Training) -> Iterator[TriggerWord]:
+    left_out = _regularising(training)
     names = {folder.name for folder in training.dataset_dirs}
     for folder in training.dataset_dirs:
         copy = _COPY.fullmatch(folder.name)
         name = copy[1] if copy and copy[1] in names else folder.name
-        yield from _folder_word(name, f"ss_dataset_dirs: {folder.name}")
+        yield from _folder_word(name, f"ss_dataset_dirs: {folder.name}", left_out)
     for name in training.tag_folders:
-        yield from _folder_word(name, f"ss_tag_frequency: {name}")
+        yield from _folder_word(name, f"ss_tag_frequency: {name}", left_out)
     for dataset in training.datasets:
+        yield from _dataset_word(dataset, left_out)
         for subset in dataset.subsets:
-            if subset.is_reg:
-                continue
-            if subset.class_tokens:
+            if subset.class_tokens and not subset.is_reg:
                 yield TriggerWord(subset.class_tokens.strip(), "ss_datasets: class_tokens")
-            if subset.folder and "metadata_file" not in subset.settings:
-                yield from _folder_word(subset.folder, f"ss_datasets: {subset.folder}")
+            yield from _dataset_word(subset, left_out)
 
 
-def _folder_word(name: str, source: str) -> Iterator[TriggerWord]:
+def _regularising(training: Training) -> frozenset[str]:
+    """Return the folders whose images keep the model from forgetting: they show what is not trained."""
+    subsets = (subset for dataset in training.datasets for subset in dataset.subsets)
+    return frozenset(
+        [
+            *(folder.name for folder in training.reg_dataset_dirs),
+            *(subset.folder for subset in subsets if subset.is_reg and subset.folder),
+        ]
+    )
+
+
+def _dataset_word(entry: Dataset | Subset, left_out: frozenset[str]) -> Iterator[TriggerWord]:
+    if entry.folder and not any(map(entry.settings.get, FILE_LISTS)):
+        yield from _folder_word(entry.folder, f"ss_datasets: {entry.folder}", left_out)
+
+
+def _folder_word(name: str, source: str, left_out: frozenset[str]) -> Iterator[TriggerWord]:
     repeated = _REPEATS.fullmatch(name)
     word = (repeated[1] if repeated else name).strip()
-    if word and not word.isdigit():
+    if word and not word.isdigit() and name not in left_out:
         yield TriggerWord(word, source)
 
 

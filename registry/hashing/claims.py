@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from registry.hashing.lookup import SHORTEST, is_hash_of_nothing
 from registry.hashing.tensors import in_name_order
-from registry.views import Claim, Note
+from registry.views import Claim, HeaderClaim, Note
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from registry.formats.safetensors import Header
     from registry.views import Hashes
@@ -21,19 +21,22 @@ _NO_LETTER = re.compile(r"[^a-z0-9]+")
 
 
 class ClaimRule(NamedTuple):
-    """A metadata key that claims a hash: what it stands for, and how few and many hex digits make sense."""
+    """A metadata key that claims a hash: the digests it may mean, how few and many hex digits make sense."""
 
     key: str
-    computed: Callable[[Hashes], tuple[str | None, ...]]
+    digests: tuple[str, ...]
     fewest: int
     most: int
 
 
 RULES = (
-    ClaimRule("sshs_model_hash", lambda hashes: (hashes.data_sha256,), SHORTEST, 64),
-    ClaimRule("sshs_legacy_hash", lambda hashes: hashes.legacy_candidates, 8, 8),
-    ClaimRule("modelspec.hash_sha256", lambda hashes: (hashes.data_sha256,), SHORTEST, 64),
+    ClaimRule("sshs_model_hash", ("data_sha256",), SHORTEST, 64),
+    ClaimRule("sshs_legacy_hash", ("sshs_legacy_hash", "sshs_legacy_other"), 8, 8),
+    ClaimRule("modelspec.hash_sha256", ("data_sha256",), SHORTEST, 64),
 )
+_DIGESTS = {rule.key: rule.digests for rule in RULES}
+DIFFERS: Final = "claimed-hash-differs"
+"""The slug of the problem that a claim is when it differs."""
 
 NAME_ORDER = frozenset({"onetrainer"})
 """Trainers whose `modelspec.hash_sha256` is over the tensors in name order (Nerogar/OneTrainer
@@ -54,45 +57,73 @@ def check_claims(
     file), `unchecked` (`hashes` is `None`: the file was not hashed yet). `trainer` decides what some claims
     mean; its spelling does not matter.
     """
+    digests: dict[str, str] | None = None
+    if hashes is not None:
+        kinds = {kind for rule in RULES for kind in rule.digests}
+        digests = {kind: value for kind in kinds if (value := getattr(hashes, kind)) is not None}
+    return judge_claims(read_claims(metadata, header, trainer), digests)
+
+
+def read_claims(
+    metadata: Mapping[str, str], header: Header | None, trainer: str | None
+) -> tuple[HeaderClaim, ...]:
+    """Return the hashes that `metadata` claims, in the order of `RULES`: all that the header says of them."""
     found = (rule for rule in RULES if rule.key in metadata)
-    return tuple(_check(rule, str(metadata[rule.key]), hashes, header, trainer) for rule in found)
+    return tuple(_read(rule, str(metadata[rule.key]), header, trainer) for rule in found)
+
+
+def judge_claims(
+    claims: Iterable[HeaderClaim], digests: Mapping[str, str] | None, before: Iterable[Claim] = ()
+) -> tuple[Claim, ...]:
+    """Return the verdicts of `check_claims` from digests by name, as they are stored; `None` before hashing.
+
+    Where those of an older catalog do not suffice for a claim, it keeps the verdict it has in `before`.
+    """
+    return tuple(_judge(claim, digests, before) for claim in claims)
 
 
 def claim_problems(claims: Iterable[Claim]) -> list[Note]:
-    """Return what a person should know of some claims: those that differ from what was computed."""
-    return [
-        Note(
-            "claimed-hash-differs",
-            f"The header says {claim.name} is {claim.claimed[:80]}, but it is {claim.computed}: the file was "
-            "changed after it was written, or the claim was copied from another file.",
-        )
+    """Return what a person should know of the claims of a file: one note on all that differ."""
+    told = "; ".join(
+        f"{claim.name} is {claim.claimed[:80]}, but it is {claim.computed}"
         for claim in claims
         if claim.verdict == "differs"
-    ]
+    )
+    if not told:
+        return []
+    reason = "the file was changed after it was written, or the claim was copied from another file."
+    return [Note(DIFFERS, f"The header says {told}: {reason}")]
 
 
-def _check(
-    rule: ClaimRule, raw: str, hashes: Hashes | None, header: Header | None, trainer: str | None
-) -> Claim:
+def _read(rule: ClaimRule, raw: str, header: Header | None, trainer: str | None) -> HeaderClaim:
     claimed = raw if len(raw) <= LONGEST_KEPT else raw[:LONGEST_KEPT] + "…"
-    digits = _digits(raw, rule)
+    comparable = rule.key != "modelspec.hash_sha256" or _is_comparable(header, trainer)
+    return HeaderClaim(rule.key, claimed, _digits(raw, rule), comparable)
+
+
+def _judge(claim: HeaderClaim, digests: Mapping[str, str] | None, before: Iterable[Claim]) -> Claim:
+    digits = claim.digits
     if digits is None:
-        return Claim(rule.key, claimed, None, "malformed")
-    values = [value for value in (rule.computed(hashes) if hashes else ()) if value]
+        return Claim(claim.name, claim.claimed, None, "malformed")
+    kinds = _DIGESTS[claim.name]
+    values = [digests[kind] for kind in kinds if kind in digests] if digests else []
     computed = next((value for value in values if value.startswith(digits)), values[0] if values else None)
     if is_hash_of_nothing(digits):
         verdict = "hash_of_nothing"
-    elif hashes is None:
+    elif digests is None:
         verdict = "unchecked"
     elif computed is None:
         verdict = "unverifiable"
     elif computed.startswith(digits):
         verdict = "match"
-    elif rule.key == "modelspec.hash_sha256" and not _is_comparable(header, trainer):
+    elif len(values) < len(kinds):
+        same = (one for one in before if (one.name, one.claimed) == (claim.name, claim.claimed))
+        return next(same, Claim(claim.name, claim.claimed, None, "unchecked"))
+    elif not claim.comparable:
         verdict = "unverifiable"
     else:
         verdict = "differs"
-    return Claim(rule.key, claimed, computed, verdict)
+    return Claim(claim.name, claim.claimed, computed, verdict)
 
 
 def _digits(raw: str, rule: ClaimRule) -> str | None:

@@ -119,8 +119,8 @@ DIGESTS = (
     Digest("crc32", "file", "crc32", 8),
     Digest("data_sha256", "data", "sha256", 64),
     Digest("autov3", "data", "sha256", 12),
-    Digest("legacy_likely", "64 KiB at 1 MiB of the likely virtual file", "sha256", 8),
-    Digest("legacy_other", "64 KiB at 1 MiB of the other virtual file", "sha256", 8),
+    Digest("sshs_legacy_hash", "64 KiB at 1 MiB of the likely virtual file", "sha256", 8),
+    Digest("sshs_legacy_other", "64 KiB at 1 MiB of the other virtual file", "sha256", 8),
     Digest("tensor_hash", "data", "tensors", 64),
     Digest("name_order_sha256", "data, if in name order", "sha256", 64),
 )
@@ -175,10 +175,4 @@ class AllDigests:
     def hashes(self) -> Hashes:
         """Return the result once all bytes were fed."""
         values = {name: one.stream.hexdigest()[:digits] for name, (one, digits) in self._rows.items()}
-        legacy = [values.pop(name) for name in ("legacy_likely", "legacy_other") if name in values]
-        return Hashes(
-            size=self._size,
-            sshs_legacy_hash=legacy[0] if legacy else None,
-            legacy_candidates=tuple(dict.fromkeys(legacy)),
-            **values,
-        )
+        return Hashes(size=self._size, **values)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import zlib
 from typing import TYPE_CHECKING
 
 from blake3 import blake3
@@ -13,7 +14,12 @@ if TYPE_CHECKING:
     from registry.views import Hashes
 
 SHORTEST = 8  # hex digits that a query or a claim needs to mean anything
-NOTHING = (hashlib.sha256(usedforsecurity=False).hexdigest(), blake3().hexdigest())
+NOTHING = (
+    hashlib.sha256(usedforsecurity=False).hexdigest(),
+    blake3().hexdigest(),
+    f"{zlib.crc32(b''):08x}",
+)
+"""What the algorithms of `registry.hashing.digests` make of no bytes, in full; other digests begin so."""
 _QUERY = re.compile(r"(?:0x|blake3:|sha256:)?([0-9a-f]{8,64})", re.IGNORECASE | re.ASCII)
 
 
@@ -29,7 +35,8 @@ def parse_hash_query(text: str) -> str | None:
 def is_hash_of_nothing(digest: str) -> bool:
     """Tell whether lower-case hex `digest` is that of no bytes at all, or 8 or more digits of it.
 
-    Files without data, and the legacy hashes of all files under 1 MiB, share it: it identifies nothing.
+    Files without data, and the legacy hashes of all files under 1 MiB, share it: it identifies nothing. Eight
+    zeros are the CRC-32 of nothing; more of them may begin another hash.
     """
     return len(digest) >= SHORTEST and any(nothing.startswith(digest) for nothing in NOTHING)
 

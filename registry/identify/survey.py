@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from functools import lru_cache
-from math import prod
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
+from registry.formats.elements import count_elements
+from registry.formats.header import MAX_U64
 from registry.identify.names import BITS
 from registry.identify.naming import DENOISER, Naming, read_names
 from registry.identify.reading import Slot, read_name
@@ -114,7 +115,8 @@ def _no_facts(hidden: int, sizes: tuple[Size, ...]) -> Facts:
 @lru_cache(maxsize=1 << 14)
 def _facts(slot: Slot, dtype: str | None, shape: Shape) -> Facts:
     suffix = slot.suffix
-    bits = prod(shape) * BITS.get(dtype or "", 8)
+    elements = count_elements(shape)
+    bits = (MAX_U64 if elements is None else elements) * BITS.get(dtype or "", 8)
     if len(shape) < 2:
         return Facts(bits, None, convolution=False, encoder=None, hidden=None, sizes=())
     rank = None

@@ -11,10 +11,12 @@ from registry.catalog.collisions import refresh_collisions
 from registry.catalog.known import known_paths
 from registry.catalog.presence import set_missing, still_at
 from registry.ingest.beside import may_be_companion
+from registry.ingest.entries import Entry
 from registry.ingest.paths import absolute, ignored_path, long_path, parent
+from registry.ingest.platforms import is_placeholder
 from registry.ingest.scanning import ScanCounts, scan_paths, scope_of
 from registry.ingest.settle import Beside, Gone, Moved, Ready
-from registry.ingest.walk import Entry, is_placeholder, list_folder
+from registry.ingest.walk import list_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -81,8 +83,8 @@ def _look(root: RootView, rel: bytes) -> Entry | None:
         rel,
         found.st_size,
         found.st_mtime_ns,
-        found.st_dev,
         found.st_ino,
+        found.st_dev,
         found.st_nlink,
         symlink=False,
         placeholder=is_placeholder(found),

@@ -9,9 +9,9 @@ from registry.views import CompanionSeen
 from registry.wire.companions import classify, pair
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
 
-    from registry.ingest.walk import Folder
+    from registry.ingest.entries import Folder
 
 
 def may_be_companion(name: str) -> bool:
@@ -20,13 +20,16 @@ def may_be_companion(name: str) -> bool:
 
 
 class Beside:
-    """The companions of the folders that a walk is in, against `stored`: names by file id."""
+    """The companions of the folders that a walk is in, against those that `stored` gives for a path."""
 
-    def __init__(self, stored: Mapping[int, frozenset[bytes]]) -> None:
+    def __init__(self, stored: Callable[[bytes], frozenset[bytes]]) -> None:
         self._folders: dict[bytes, dict[str, tuple[CompanionSeen, ...]]] = {}
         self._stored = stored
-        self.any = bool(stored)
-        """Whether there is anything to compare; no file has companions as long as this is false."""
+
+    @property
+    def here(self) -> bool:
+        """Whether any folder that the walk is in has companions on disk."""
+        return bool(self._folders)
 
     def enter(self, folder: Folder) -> None:
         """Note the names of a folder; forget those of folders that the walk has left."""
@@ -34,7 +37,6 @@ class Beside:
             for rel in [rel for rel in self._folders if rel and not folder.rel.startswith(rel + b"/")]:
                 del self._folders[rel]
         if folder.names:
-            self.any = True
             paired = pair(folder.names, folder.models)
             self._folders[folder.rel] = {
                 model: tuple(
@@ -50,9 +52,9 @@ class Beside:
         paired = self._folders.get(folder)
         return paired.get(os.fsdecode(name), ()) if paired else ()
 
-    def differs(self, rel: bytes, file_id: int) -> bool:
+    def differs(self, rel: bytes) -> bool:
         """Whether a file has other companions than the catalog remembers."""
-        return frozenset(one.name_raw for one in self.of(rel)) != self._stored.get(file_id, frozenset())
+        return frozenset(one.name_raw for one in self.of(rel)) != self._stored(rel)
 
 
 def _shown(name: str) -> str:

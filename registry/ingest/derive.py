@@ -9,16 +9,19 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from blake3 import blake3
 
-from registry.errors import UnreadableFile
+from registry.errors import ReaderFailed, UnreadableFile
 from registry.formats.flawless import KEPT
 from registry.formats.packing import are_stored_tags, clean_text, pack_json, pack_metadata, stored_tag
 from registry.formats.safetensors import header_span, parse
 from registry.formats.training import read_training
 from registry.formats.triggers import trigger_words
+from registry.formats.values import quoted
+from registry.hashing.claims import read_claims
 from registry.hashing.reader import QuickHead, read_head, read_quick
 from registry.identify import Survey, identify_surveyed
 from registry.views import FileFacts, FileStat, HeaderFacts, Note
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
     from registry.formats.training import Training
     from registry.views import TensorInfo, TriggerWords
 
-DERIVED_VERSION: Final = 1
+DERIVED_VERSION: Final = 2
 """Raise it when rules or fields get better: headers are then read again, without hashing again."""
 
 MAX_TAGS: Final = 20_000
@@ -135,6 +138,8 @@ def _read(task: Task, read: Read) -> QuickHead | Note | None:
         return read(task.path, task.known)
     except UnreadableFile as error:
         return Note(error.slug, str(error))
+    except Exception as error:  # noqa: BLE001 - a stranger's file must never end the work on others
+        return _noted(error)
 
 
 def _answer(task: Task, head: QuickHead | Note | None) -> Derived:
@@ -142,7 +147,24 @@ def _answer(task: Task, head: QuickHead | Note | None) -> Derived:
         return Derived(task.key, None)
     if isinstance(head, Note):
         return Derived(task.key, None, head)
-    return Derived(task.key, facts_of(head, opened=task.opened))
+    try:
+        return Derived(task.key, facts_of(head, opened=task.opened))
+    except Exception as error:  # noqa: BLE001 - a stranger's file must never end the work on others
+        return Derived(task.key, None, _noted(error))
+
+
+def reader_failed(error: BaseException) -> ReaderFailed:
+    """Return what says that a file made us fail in a way we know nothing of, and where."""
+    *_, (frame, line) = walk_tb(error.__traceback__)
+    return ReaderFailed(
+        "Looking at this file failed in a way that it never should. This is a bug, please report it: "
+        f"{type(error).__name__} {quoted(str(error))} in {frame.f_globals['__name__']}, line {line}."
+    )
+
+
+def _noted(error: Exception) -> Note:
+    failed = reader_failed(error)
+    return Note(failed.slug, str(failed))
 
 
 def facts_of(head: QuickHead, *, opened: bool = True) -> FileFacts:
@@ -217,7 +239,8 @@ def header_facts(raw: bytes, header: Header) -> HeaderFacts:
         "notes": pack_json(notes[:100]),
         **_training_columns(training),
     }
-    return HeaderFacts(blake3(raw).digest(), columns, _tags(training))
+    claims = read_claims(metadata, header, training.trainer)
+    return HeaderFacts(blake3(raw).digest(), columns, _tags(training), claims)
 
 
 _surveys: OrderedDict[int, tuple[Mapping[str, TensorInfo], Survey]] = OrderedDict()
@@ -302,7 +325,14 @@ def _training_columns(training: Training) -> dict[str, object]:
         "started_at": _moment(training.started_at),
         "finished_at": _moment(training.finished_at),
         "comment": _text(training.comment),
+        "description": _text(_description(training)),
     }
+
+
+def _description(training: Training) -> str | None:
+    """Return what the author says of the model; the Additional Networks extension writes `ssmd_` keys."""
+    found = (training.modelspec.description, training.addnet.get("ssmd_description"))
+    return next((text for text in found if text is not None and text.strip()), None)
 
 
 def _text(value: str | None) -> str | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from registry.catalog.hashing import record_hash_failure, record_hashes
 from registry.catalog.loras import PROVISIONAL
@@ -16,7 +16,7 @@ from registry.formats.trainers import detect_trainer
 from registry.hashing.claims import check_claims, claim_problems
 from registry.hashing.lookup import identity, is_hash_of_nothing
 from registry.hashing.reader import hash_file
-from registry.ingest.derive import is_opened, signed
+from registry.ingest.derive import is_opened, reader_failed, signed
 from registry.ingest.hashreaders import Readers, Rules, Waiting
 from registry.views import FileStat, Note
 
@@ -29,7 +29,16 @@ if TYPE_CHECKING:
     from registry.views import Claim, Hashes, RootView
 
 # The hashes of a file that are stored and looked up; AutoV2 and AutoV3 are their beginnings.
-STORED = ("sha256", "autov1", "blake3", "crc32", "data_sha256", "sshs_legacy_hash", "tensor_hash")
+STORED = (
+    "sha256",
+    "autov1",
+    "blake3",
+    "crc32",
+    "data_sha256",
+    "sshs_legacy_hash",
+    "sshs_legacy_other",
+    "tensor_hash",
+)
 # Those of them that take a file as bytes, whatever it may be.
 OF_BYTES = ("sha256", "autov1", "blake3", "crc32")
 _TICK_SECONDS = 0.5
@@ -86,6 +95,7 @@ class HashQueue:
     ) -> int:
         """Hash until nothing is left (or, with `wait`, until cancelled); return how many files were hashed.
 
+        Without `wait` it also returns where hashing is not allowed any more, with `paused` as its state.
         Raises Cancelled; what was hashed until then is stored.
         """
         finished = 0
@@ -105,10 +115,11 @@ class HashQueue:
                     finished += self._collect(queue, readers, _TICK_SECONDS)
                     report()
                     continue
-                self.progress.state = "idle" if allowed else "paused"
-                if allowed and not wait:
+                if not wait:
                     self._note(queue.renew())
+                    self.progress.state = "idle" if allowed or not self.progress.files else "paused"
                     return finished
+                self.progress.state = "idle" if allowed else "paused"
                 self._woken.wait(_TICK_SECONDS)
             readers.stop()
             while readers.active:
@@ -122,7 +133,7 @@ class HashQueue:
 
     def _collect(self, queue: Waiting, readers: Readers, seconds: float | None) -> int:
         """Take what is done and write it in one unit; return how many files that were."""
-        results = readers.done(seconds)
+        results = [(task, _judged(task, found)) for task, found in readers.done(seconds)]
         self.progress.rate = readers.rate(self.progress.rate)
         if not results:
             return 0
@@ -151,7 +162,25 @@ class HashQueue:
         return isinstance(error, FileChanged)
 
 
-def _record(unit: Unit, task: HashTask, hashed: HashedFile) -> bool:
+class _Judged(NamedTuple):
+    """What follows from the hashes of a file."""
+
+    stat: FileStat
+    identity: str
+    digests: dict[str, str]
+    claims: tuple[Claim, ...]
+
+
+def _judged(task: HashTask, hashed: HashedFile | RegistryError) -> _Judged | RegistryError:
+    if isinstance(hashed, RegistryError):
+        return hashed
+    try:
+        return _judge(task, hashed)
+    except Exception as error:  # noqa: BLE001 - a stranger's file must never end the work on others
+        return reader_failed(error)
+
+
+def _judge(task: HashTask, hashed: HashedFile) -> _Judged:
     hashes, header = hashed.hashes, hashed.header
     claims: tuple[Claim, ...] = ()
     digests = digests_of(hashes)
@@ -165,14 +194,18 @@ def _record(unit: Unit, task: HashTask, hashed: HashedFile) -> bool:
     if is_hash_of_nothing(found.partition(":")[2]):
         # Nothing tells an empty file apart: it keeps its provisional identity.
         found = f"{PROVISIONAL}{task.file_id}"
+    return _Judged(signed(FileStat(*hashed.stat)), found, digests, claims)
+
+
+def _record(unit: Unit, task: HashTask, found: _Judged) -> bool:
     return record_hashes(
         unit,
         task.file_id,
-        signed(FileStat(*hashed.stat)),
-        found,
-        digests,
-        [asdict(claim) for claim in claims],
-        claim_problems(claims),
+        found.stat,
+        found.identity,
+        found.digests,
+        [asdict(claim) for claim in found.claims],
+        claim_problems(found.claims),
     )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from registry.catalog.hashing import Backlog, HashTask, backlog, next_to_hash
 from registry.errors import RegistryError
+from registry.ingest.derive import reader_failed
 from registry.ingest.paths import absolute, long_path
 from registry.views import FileStat
 
@@ -169,6 +170,9 @@ class Readers:
                 results.append((task, future.result()))
             elif isinstance(failure, RegistryError):
                 results.append((task, failure))
+            elif isinstance(failure, Exception):
+                # An edge as in the header phase: a stranger's file must never end the hashing of the others.
+                results.append((task, reader_failed(failure)))
             else:
                 raise failure
         return results

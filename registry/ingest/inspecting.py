@@ -8,20 +8,23 @@ from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
+from registry.errors import ReaderFailed, RegistryError
+from registry.formats.elements import count_elements
 from registry.formats.safetensors import parse
 from registry.formats.training import read_training
 from registry.formats.training_json import training_json
 from registry.formats.triggers import trigger_words
+from registry.formats.values import MAX_INT
 from registry.hashing.claims import check_claims, claim_problems
 from registry.hashing.opening import display
 from registry.hashing.reader import hash_file, read_head
 from registry.identify import identify
+from registry.ingest.derive import reader_failed
 from registry.views import Note, TensorInfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from registry.errors import RegistryError
     from registry.formats.safetensors import Header
     from registry.hashing.opening import AnyPath
     from registry.views import Claim, Hashes
@@ -62,13 +65,19 @@ def inspect_file(
 
     Strings are as the file has them, lone surrogates included; numbers that are not finite become null. With
     `hashes=False` only the head is read, all hashes are null and all claims unchecked. `progress` gets the
-    number of bytes read so far. Raises UnreadableFile, NotARegularFile, FileChanged, Cancelled.
+    number of bytes read so far. Raises UnreadableFile, also where we fail at a file as we never should,
+    NotARegularFile, FileChanged, Cancelled.
     """
-    if hashes:
-        read = hash_file(path, progress=progress, cancelled=cancelled, threads=os.cpu_count() or 1)
-        return _facts(display(path), read.header, read.hashes)
-    head = read_head(path)
-    return _facts(display(path), parse(head.data, head.stat.size), None)
+    try:
+        if hashes:
+            read = hash_file(path, progress=progress, cancelled=cancelled, threads=os.cpu_count() or 1)
+            return _facts(display(path), read.header, read.hashes)
+        head = read_head(path)
+        return _facts(display(path), parse(head.data, head.stat.size), None)
+    except RegistryError:
+        raise
+    except Exception as error:  # an edge: a stranger's file must never keep the others from being looked at
+        raise ReaderFailed(f"{display(path)}: {reader_failed(error)}") from error
 
 
 def unreadable(path: AnyPath, error: RegistryError) -> dict[str, object]:
@@ -108,9 +117,18 @@ def _header(header: Header) -> dict[str, object]:
         "length": None if start is None else start - 8,
         "tensors": len(header.tensors),
         "dtypes": dict(dtypes.most_common()),
-        "parameters": sum(math.prod(tensor.shape) for tensor in header.tensors.values()),
+        "parameters": _parameters(header),
         "notes": [_note(note) for note in header.notes],
     }
+
+
+def _parameters(header: Header) -> int | None:
+    """Count the elements of all tensors; what a rejected header claims is no count of anything."""
+    if not header.verdict.accepted:
+        return None
+    counts = [count_elements(tensor.shape) for tensor in header.tensors.values()]
+    total = sum(count or 0 for count in counts)
+    return total if total <= MAX_INT else None
 
 
 def _problems(header: Header, claims: Sequence[Claim]) -> list[Note]:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from watchdog.observers.api import BaseObserver, EventEmitter, ObservedWatch
 
-    from registry.ingest.walk import Link, Scope
+    from registry.ingest.entries import Link, Scope
 
 MAX_LINKS = 64  # each costs a thread; what is beyond is left to rescans
 

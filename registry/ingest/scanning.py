@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from registry.catalog.collisions import refresh_collisions
-from registry.catalog.companions import stored_companions
+from registry.catalog.companions import companions_at
 from registry.catalog.known import known_paths
 from registry.catalog.presence import set_missing, still_at
 from registry.catalog.problems import replace_root_problems
@@ -22,11 +22,12 @@ from registry.catalog.roots import change_root, scanned_root, set_root_state
 from registry.errors import Cancelled
 from registry.ingest.beside import Beside, may_be_companion
 from registry.ingest.derive import fold_inode, signed
+from registry.ingest.entries import Entry, Files, Folder, RootGone, Scope, Trouble
 from registry.ingest.known import KnownRows
 from registry.ingest.paths import absolute, extension_suffixes, ignored, long_path, nested
 from registry.ingest.pipeline import Engine, Met, Pipeline, ScanCounts, shown
-from registry.ingest.walk import Entry, Folder, RootGone, Scope, Trouble, list_folder, walk
-from registry.views import FileSeen, FileStat, Note
+from registry.ingest.walk import list_folder, walk
+from registry.views import FileSeen, Note
 from registry.wire.companions import MODEL_EXTENSIONS, PICKLE_EXTENSIONS
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 __all__ = ["Engine", "ScanCounts", "scan_paths", "scan_root", "scope_of"]
 
 _ASK_EVERY = 500
+# So many files do not go at once unless their drive does; fewer may well have been cleared away.
+_MANY = 10
 # A root whose files keep everything but their inodes hands out new ones at each mount (SMB, FUSE).
 _INODES_MIN = 2
 _INODES_SHARE = 0.9
@@ -90,6 +93,9 @@ def scan_root(engine: Engine, root: RootView, roots: Sequence[RootView], *, unde
         raise
     if scan.counts.files == 0 and scan.vanished and _is_empty(root.path or ""):
         _lose(scan, "The folder of this root is empty; is a drive not mounted?")
+    elif scan.counts.files == 0 and not under and len(scan.vanished) >= _MANY:
+        # A mount point may hold a file of its own, and models may lie on a drive mounted below the root.
+        _lose(scan, f"None of the {len(scan.vanished)} files of this root is there; is a drive not mounted?")
     elif scan.line.troubles and not Path(long_path(root.path or "")).is_dir():
         _lose(scan, "The folder of this root went away while its files were read.")
     else:
@@ -104,11 +110,11 @@ def scan_paths(
     scan = _begin(engine, root, roots)
     with engine.catalog.read() as conn:
         rows = known_paths(conn, root.id, [entry.rel for entry in entries])
-        stored = stored_companions(conn, root.id, file_ids=[row.id for row in rows.values()])
+        stored = companions_at(conn, root.id, list(rows))
     by_folder: dict[bytes, list[Entry]] = {}
     for entry in entries:
         by_folder.setdefault(entry.rel.rpartition(b"/")[0], []).append(entry)
-    beside = Beside(stored)
+    beside = Beside(lambda rel: stored.get(rel, frozenset()))
     try:
         for folder, files in sorted(by_folder.items()):
             beside.enter(list_folder(scan.scope, folder, may_be_companion))
@@ -146,62 +152,58 @@ def _is_empty(path: str) -> bool:
 def _merge(scan: _Scan, under: bytes) -> None:
     """Walk and rows side by side, both in byte order of the relative path.
 
-    Most files are untouched, and ten thousand of them take a twentieth of a second; hence no calls for them.
+    Most files are untouched, and ten thousand of them take a twentieth of a second: hence files that follow
+    one another are compared with their rows all at once, and only where that fails one by one.
     """
-    rows = KnownRows(scan.engine.catalog, scan.root.id, under, scan.version)
-    known = iter(rows)
-    row = next(known, None)
-    with scan.engine.catalog.read() as conn:
-        beside = Beside(stored_companions(conn, scan.root.id, under))
     any_inode = scan.root.ignore_inode
-    files = untouched = 0
+    rows = KnownRows(scan.engine.catalog, scan.root.id, under, scan.version, any_inode=any_inode)
+    beside = Beside(rows.companions)
+    asked = 0
     for item in walk(scan.scope, under=under, beside=may_be_companion, cancelled=scan.engine.cancelled):
-        if type(item) is Entry:
-            rel, size, mtime_ns, _, inode, _, _, placeholder = item
-            files += 1
-            while row is not None and row[0] < rel:
-                _vanished(scan, rows.full(row[0]))
-                row = next(known, None)
-            if row is None or row[0] != rel:
-                scan.line.look(Met(_seen(item, beside)))
+        if type(item) is Files:
+            count = len(item.entries)
+            scan.counts.files += count
+            if _untouched(item, rows, beside, any_inode=any_inode):
+                rows.skip(count)
+                scan.counts.unchanged += count
+                scan.compared += count
             else:
-                if (
-                    row[5]
-                    and row[2] == size
-                    and row[3] == mtime_ns
-                    and (row[4] == inode or any_inode)
-                    and not placeholder
-                    and not (beside.any and beside.differs(rel, row[1]))
-                ):
-                    untouched += 1
-                else:
-                    _meet(scan, item, rows.full(rel), beside)
-                row = next(known, None)
-            if not files % _ASK_EVERY:
-                _count(scan, files, untouched)
-                files = untouched = 0
+                for entry in item.entries:
+                    _meet(scan, entry, rows, beside)
+            asked += count
+            if asked >= _ASK_EVERY:
+                asked = 0
                 _ask(scan)
         elif type(item) is Folder:
             beside.enter(item)
         elif type(item) is Trouble:
             _trouble(scan, item)
-    _count(scan, files, untouched)
-    while row is not None:
-        _vanished(scan, rows.full(row[0]))
-        row = next(known, None)
+    while (rel := rows.rel) is not None:
+        _vanished(scan, rows.full(rel))
+        rows.skip()
 
 
-def _count(scan: _Scan, files: int, untouched: int) -> None:
-    scan.counts.files += files
-    scan.counts.unchanged += untouched
-    scan.compared += untouched
+def _untouched(files: Files, rows: KnownRows, beside: Beside, *, any_inode: bool) -> bool:
+    entries = files.entries
+    quick = [(*entry[:3], 0) for entry in entries] if any_inode else [entry[:4] for entry in entries]
+    if files.placeholders or not rows.begin_with(quick):
+        return False
+    if not (beside.here or rows.have_companions):
+        return True
+    return not any(beside.differs(entry.rel) for entry in entries)
 
 
-def _meet(scan: _Scan, entry: Entry, row: KnownFile | None, beside: Beside) -> None:
-    if row is None:
+def _meet(scan: _Scan, entry: Entry, rows: KnownRows, beside: Beside) -> None:
+    while (rel := rows.rel) is not None and rel < entry.rel:
+        _vanished(scan, rows.full(rel))
+        rows.skip()
+    known = rows.full(entry.rel) if rel == entry.rel else None
+    if known is None:
         scan.line.look(Met(_seen(entry, beside)))
     else:
-        _compare(scan, entry, row, beside)
+        _compare(scan, entry, known, beside)
+    if rel == entry.rel:
+        rows.skip()
 
 
 def _ask(scan: _Scan) -> None:
@@ -222,7 +224,7 @@ def _compare(scan: _Scan, entry: Entry, row: KnownFile, beside: Beside) -> None:
     if row.state == "present":
         scan.counts.unchanged += 1
         forgotten = row.inode == 0 and entry.inode != 0
-        if not forgotten and not beside.differs(entry.rel, row.id):
+        if not forgotten and not beside.differs(entry.rel):
             return
     scan.line.keep(_seen(entry, beside))
 
@@ -233,7 +235,7 @@ def _fetched_or_sent_away(entry: Entry, row: KnownFile) -> bool:
 
 
 def _seen(entry: Entry, beside: Beside) -> FileSeen:
-    return FileSeen(entry.rel, signed(FileStat(*entry[1:6])), beside.of(entry.rel), entry.placeholder)
+    return FileSeen(entry.rel, signed(entry.stat), beside.of(entry.rel), entry.placeholder)
 
 
 def _trouble(scan: _Scan, trouble: Trouble) -> None:

@@ -16,102 +16,26 @@ from __future__ import annotations
 
 import os
 import stat
-import sys
-from dataclasses import dataclass
-from functools import partial
+from bisect import bisect_left
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
-from registry.errors import Cancelled, NotFound
+from registry.errors import Cancelled
+from registry.ingest.entries import Entry, Files, Folder, Item, Link, RootGone, Scope, Trouble, new_entry
 from registry.ingest.paths import absolute, extension_suffixes, ignored, ignored_path, long_path
-from registry.wire.companions import HIDDEN_STARTS, MODEL_EXTENSIONS
+from registry.ingest.platforms import NO_PLACEHOLDERS, is_junction, is_placeholder, stat_of
+from registry.wire.companions import HIDDEN_STARTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 MAX_DEPTH = 100  # folders below the root; real libraries have ten
 MAX_PATH_BYTES = 4096  # of a relative path
+_RUN = 1000  # files given together
 
 _HIDDEN = tuple(map(os.fsencode, HIDDEN_STARTS))
 _SEPARATOR = os.fsencode(os.sep)
-
-# Files of a cloud folder whose bytes are not here: winnt.h FILE_ATTRIBUTE_OFFLINE, RECALL_ON_OPEN and
-# RECALL_ON_DATA_ACCESS; sys/stat.h of macOS SF_DATALESS.
-_WINDOWS_PLACEHOLDER = 0x00001000 | 0x00040000 | 0x00400000
-_MACOS_PLACEHOLDER = 0x40000000
-_JUNCTION = 0xA0000003  # winnt.h IO_REPARSE_TAG_MOUNT_POINT
-
-
-class RootGone(NotFound):
-    """The folder of a root is not there, or was replaced meanwhile: nothing is known of its files."""
-
-
-class Entry(NamedTuple):
-    """A model file; `size` in bytes, `device`, `inode` and `nlink` those of a symlink's target.
-
-    `placeholder` marks a file whose bytes are in a cloud and would be fetched by reading them.
-    """
-
-    rel: bytes
-    size: int
-    mtime_ns: int
-    device: int
-    inode: int
-    nlink: int
-    symlink: bool
-    placeholder: bool
-
-
-# A named tuple without the call in Python that fills one: there is one for each file of each scan.
-_entry: Callable[[tuple[bytes, int, int, int, int, int, bool, bool]], Entry] = partial(tuple.__new__, Entry)
-
-
-class Folder(NamedTuple):
-    """A folder that is about to be listed: the names that the caller asked for, in no order, and its models.
-
-    `models` stay empty where there are no such names.
-    """
-
-    rel: bytes
-    names: tuple[str, ...]
-    models: tuple[str, ...] = ()
-
-
-class Link(NamedTuple):
-    """A symlinked folder that the walk enters, and the real path it leads to."""
-
-    rel: bytes
-    target: str
-
-
-class Trouble(NamedTuple):
-    """Something at `rel` that was not listed: a stable `slug` and a sentence for a person.
-
-    After `unreadable-folder` nothing is known of what lies below `rel`: files there are not missing.
-    """
-
-    slug: str
-    rel: bytes
-    text: str
-
-
-Item = Entry | Folder | Link | Trouble
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What a walk of a root covers.
-
-    `root` is canonical, `extensions` are lower-case with their dot, `all_roots` are the roots that symlinks
-    may lead into, `skip` the relative paths of roots nested in this one, `follow_out` allows links that lead
-    out of all roots.
-    """
-
-    root: str
-    extensions: tuple[str, ...] = MODEL_EXTENSIONS
-    all_roots: tuple[str, ...] = ()
-    skip: frozenset[bytes] = frozenset()
-    follow_out: bool = False
+_FORMAT, _REGULAR = 0o170000, stat.S_IFREG  # S_ISREG without the call
 
 
 def walk(
@@ -143,10 +67,16 @@ def list_folder(scope: Scope, rel: bytes, beside: Callable[[str], bool], *, mode
     """
     suffixes = extension_suffixes(scope.extensions)
     try:
-        entries, names = _read(os.fsencode(long_path(absolute(scope.root, rel))), suffixes, beside)
+        files, _, names = _read(os.fsencode(long_path(absolute(scope.root, rel))), suffixes, beside)
     except OSError:
-        entries, names = [], []
-    return _folder(rel, entries, names, models=models)
+        files, names = [], []
+    return _folder(rel, files, names, models=models)
+
+
+# A name (a folder's with a slash behind it, as it sorts), its entry, and which of these it is: a plain file;
+# a linked one, or a pipe, socket or device named like one; a folder; a linked folder.
+_Found = tuple[bytes, os.DirEntry[bytes], int]
+_PLAIN, _OTHER, _FOLDER, _LINK = range(4)
 
 
 class _Frame(NamedTuple):
@@ -155,10 +85,7 @@ class _Frame(NamedTuple):
     prefix: bytes
     path: bytes
     real: bytes | None
-    entries: Iterator[tuple[bytes, os.DirEntry[bytes], int]]
-
-
-_FILE, _FOLDER, _LINK = range(3)
+    parts: Iterator[list[_Found] | _Found]
 
 
 class _Walk:
@@ -190,12 +117,12 @@ class _Walk:
         elif (start := self._start(under)) is not None:
             yield from self._enter(stack, under, *start, link=under in self._followed)
         while stack:
-            prefix, path, real, entries = stack[-1]
-            for key, entry, kind in entries:
-                if kind == _FILE:
-                    if (item := self._file(prefix + key, entry)) is not None:
-                        yield item
+            prefix, path, real, parts = stack[-1]
+            for part in parts:
+                if isinstance(part, list):
+                    yield from self._files(prefix, part)
                     continue
+                _, entry, kind = part
                 name = entry.name
                 rel = prefix + name
                 if name.lower().endswith(self._suffixes):
@@ -242,7 +169,7 @@ class _Walk:
         try:
             if real is not None and (self._listed_itself(real) or not self._owns(rel, path)):
                 return
-            entries, names = _read(path, self._suffixes, self._beside)
+            files, folders, names = _read(path, self._suffixes, self._beside)
         except (FileNotFoundError, NotADirectoryError):
             self._require_root()
             return
@@ -254,13 +181,30 @@ class _Walk:
             self._followed[rel] = real
             yield Link(rel, os.fsdecode(real))
         if self._beside is not None:
-            yield _folder(rel, entries, names)
-        stack.append(_Frame(rel + b"/" if rel else b"", os.path.join(path, b""), real, iter(entries)))
+            yield _folder(rel, files, names)
+        prefix = rel + b"/" if rel else b""
+        stack.append(_Frame(prefix, os.path.join(path, b""), real, _parts(files, folders)))
 
-    def _file(self, rel: bytes, entry: os.DirEntry[bytes]) -> Entry | Trouble | None:
+    def _files(self, prefix: bytes, found: Sequence[_Found]) -> Iterator[Files | Trouble]:
+        for start in range(0, len(found), _RUN):
+            entries: list[Entry] = []
+            for name, entry, kind in found[start : start + _RUN]:
+                item = _plain(prefix + name, entry) if kind == _PLAIN else None
+                if item is None:
+                    other = self._other(prefix + name, entry)
+                    if isinstance(other, Trouble):
+                        yield other
+                    item = None if isinstance(other, Trouble) else other
+                if item is not None:
+                    entries.append(item)
+            if entries:
+                yield Files(entries, not NO_PLACEHOLDERS and any(entry.placeholder for entry in entries))
+
+    def _other(self, rel: bytes, entry: os.DirEntry[bytes]) -> Entry | Trouble | None:
+        """Judge a linked file, or one that is not as it looked a moment ago."""
         linked = entry.is_symlink()
         try:
-            found = _stat(entry)
+            found = stat_of(entry)
         except OSError as error:
             if linked:
                 return Trouble("broken-symlink", rel, "A symlink leads to no file.")
@@ -273,18 +217,7 @@ class _Walk:
             )
         if linked and not self._allowed(real := _real(entry.path)):
             return _outside(rel, real)
-        return _entry(
-            (
-                rel,
-                found.st_size,
-                found.st_mtime_ns,
-                found.st_dev,
-                found.st_ino,
-                found.st_nlink,
-                linked,
-                is_placeholder(found),
-            )
-        )
+        return _entry(rel, found, linked=linked)
 
     def _allowed(self, real: bytes) -> bool:
         return self._scope.follow_out or any(_inside(real, root) for root in self._real_roots)
@@ -325,39 +258,80 @@ class _Walk:
             raise RootGone(f"the folder {self._scope.root!r} was replaced while it was walked")
 
 
-_Listed = list[tuple[bytes, os.DirEntry[bytes], int]]
+def _plain(rel: bytes, entry: os.DirEntry[bytes]) -> Entry | None:
+    """Return a file that is no symlink; `None` if it cannot be looked at."""
+    try:
+        found = stat_of(entry)
+    except OSError:
+        return None
+    return None if found.st_mode & _FORMAT != _REGULAR else _entry(rel, found)
+
+
+def _entry(rel: bytes, found: os.stat_result, *, linked: bool = False) -> Entry:
+    return new_entry(
+        (
+            rel,
+            found.st_size,
+            found.st_mtime_ns,
+            found.st_ino,
+            found.st_dev,
+            found.st_nlink,
+            linked,
+            not NO_PLACEHOLDERS and is_placeholder(found),
+        )
+    )
 
 
 def _read(
     path: bytes, suffixes: tuple[bytes, ...], beside: Callable[[str], bool] | None
-) -> tuple[_Listed, list[str]]:
-    found: _Listed = []
+) -> tuple[list[_Found], list[_Found], list[str]]:
+    """Return the model files and the folders in a folder, each in byte order, and the names asked for."""
+    files: list[_Found] = []
+    folders: list[_Found] = []
     names: list[str] = []
     with os.scandir(path) as entries:
         for entry in entries:
             name = entry.name
             if name.startswith(_HIDDEN):
                 continue
-            if entry.is_dir(follow_symlinks=False):
+            plain = entry.is_file(follow_symlinks=False)
+            if not plain and (kind := _folder_kind(entry)):
                 if not ignored(name):
-                    found.append((name + b"/", entry, _LINK if _is_junction(entry) else _FOLDER))
-            elif entry.is_symlink() and _leads_to_folder(entry):
-                if not ignored(name):
-                    found.append((name + b"/", entry, _LINK))
+                    folders.append((name + b"/", entry, kind))
             elif name.lower().endswith(suffixes):
-                found.append((name, entry, _FILE))
+                files.append((name, entry, _PLAIN if plain else _OTHER))
             elif beside is not None and beside(text := os.fsdecode(name)):
                 names.append(text)
-    found.sort(key=_KEY)
-    return found, names
+    files.sort(key=_KEY)
+    folders.sort(key=_KEY)
+    return files, folders, names
 
 
 _KEY = itemgetter(0)
 
 
-def _folder(rel: bytes, entries: _Listed, names: list[str], *, models: bool = False) -> Folder:
-    wanted = names or models
-    found = [os.fsdecode(key) for key, _, kind in entries if kind == _FILE] if wanted else []
+def _folder_kind(entry: os.DirEntry[bytes]) -> int:
+    """Return which kind of folder an entry is, 0 if none."""
+    if entry.is_dir(follow_symlinks=False):
+        return _LINK if is_junction(entry) else _FOLDER
+    return _LINK if entry.is_symlink() and _leads_to_folder(entry) else 0
+
+
+def _parts(files: list[_Found], folders: list[_Found]) -> Iterator[list[_Found] | _Found]:
+    """Yield both in one byte order, files that follow one another together."""
+    start = 0
+    for folder in folders:
+        end = bisect_left(files, folder[0], start, key=_KEY)
+        if end > start:
+            yield files[start:end]
+        start = end
+        yield folder
+    if start < len(files):
+        yield files[start:]
+
+
+def _folder(rel: bytes, files: list[_Found], names: list[str], *, models: bool = False) -> Folder:
+    found = [os.fsdecode(name) for name, _, _ in files] if names or models else []
     return Folder(rel, tuple(names), tuple(found))
 
 
@@ -379,36 +353,3 @@ def _leads_to_folder(entry: os.DirEntry[bytes]) -> bool:
         return entry.is_dir()
     except OSError:  # a loop of symlinks, or a target that may not be looked at
         return False
-
-
-if sys.platform == "win32":
-
-    def _stat(entry: os.DirEntry[bytes]) -> os.stat_result:
-        return os.stat(entry.path)  # what scandir knows has no inode there
-
-    def _is_junction(entry: os.DirEntry[bytes]) -> bool:
-        return entry.stat(follow_symlinks=False).st_reparse_tag == _JUNCTION
-
-    def is_placeholder(found: os.stat_result) -> bool:
-        """Whether reading a file would fetch it from a cloud."""
-        return bool(found.st_file_attributes & _WINDOWS_PLACEHOLDER)
-
-else:
-    _stat = os.DirEntry.stat
-
-    def _is_junction(entry: os.DirEntry[bytes]) -> bool:
-        del entry
-        return False
-
-    if sys.platform == "darwin":
-
-        def is_placeholder(found: os.stat_result) -> bool:
-            """Whether reading a file would fetch it from a cloud."""
-            return bool(found.st_flags & _MACOS_PLACEHOLDER)
-
-    else:
-
-        def is_placeholder(found: os.stat_result) -> bool:
-            """Whether reading a file would fetch it from a cloud: there are no such files here."""
-            del found
-            return False

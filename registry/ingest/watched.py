@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from registry.errors import UnreadableFile
 from registry.hashing.opening import open_regular, read_at
 from registry.ingest import limits, mounts
+from registry.ingest.entries import RootGone, Scope
 from registry.ingest.observe import Observation, Sign
 from registry.ingest.paths import absolute, extension_suffixes, long_path
+from registry.ingest.platforms import is_placeholder
 from registry.ingest.settle import Action, Kind, Rescan, Seen, Settle, Timing
-from registry.ingest.walk import RootGone, Scope, is_placeholder, links
+from registry.ingest.walk import links
 from registry.wire.companions import MODEL_EXTENSIONS
 
 if TYPE_CHECKING:

@@ -9,17 +9,18 @@ import signal
 import threading
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from registry.errors import Cancelled
+from registry.errors import Cancelled, RegistryError
 from registry.ingest.derive import Derived, Read, Task, derive_chunk, read_unless_known
 from registry.views import Note
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 _POLL_SECONDS = 0.2
+_STARTS = 3
 _DIED = Note(
     "reader-died",
     "The process that read this file stopped; the file may be hostile or the machine short of memory.",
@@ -44,7 +45,7 @@ class Deriver:
 
     With `workers` 0 it works in the calling thread. May be used by several threads. A file that kills its
     process becomes a problem; the other files of its chunk, and those of chunks that died with it, are looked
-    at again.
+    at again. Raises RegistryError where one process after the other ends before it can look at anything.
     """
 
     def __init__(self, workers: int, read: Read = read_unless_known) -> None:
@@ -65,7 +66,9 @@ class Deriver:
         while True:
             pool = self._started()
             try:
-                return Pending(tasks, readers, pool.submit(derive_chunk, tasks, readers, self._read), pool)
+                with _deaf_to_interrupts():
+                    future = pool.submit(derive_chunk, tasks, readers, self._read)
+                return Pending(tasks, readers, future, pool)
             except BrokenProcessPool:
                 self._drop(pool)
             except RuntimeError as error:  # closed by another thread meanwhile
@@ -108,15 +111,24 @@ class Deriver:
     def _alone(self, tasks: Sequence[Task], cancelled: Callable[[], bool]) -> list[Derived]:
         """Look at suspects one after the other in a process of their own: who is in work then did it."""
         answers: list[Derived] = []
+        in_vain = 0
         while len(answers) < len(tasks):
             if cancelled() or self._closed:
                 raise Cancelled("the reading of headers was stopped")
             pool = self._suspects = self._suspects or _pool(1)
-            answers += _until_it_dies(pool, tasks[len(answers) :], self._read)
+            found = _until_it_dies(pool, tasks[len(answers) :], self._read)
+            in_vain = in_vain + 1 if found is None else 0
+            answers += found or []
             if len(answers) < len(tasks):
-                answers.append(Derived(tasks[len(answers)].key, None, _DIED))
                 self._suspects = None
                 pool.shutdown(wait=True, cancel_futures=True)
+                if found is not None:
+                    answers.append(Derived(tasks[len(answers)].key, None, _DIED))
+            if in_vain == _STARTS:
+                raise RegistryError(
+                    "the processes that read headers end before they have begun",
+                    remedy="look at what they say, or set workers to 0 to do without them (LORAS_WORKERS=0)",
+                )
         return answers
 
     def _started(self) -> ProcessPoolExecutor:
@@ -134,8 +146,14 @@ class Deriver:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _until_it_dies(pool: ProcessPoolExecutor, tasks: Sequence[Task], read: Read) -> list[Derived]:
-    """Return the answers of the one process of a pool until it stops, in order."""
+def _until_it_dies(pool: ProcessPoolExecutor, tasks: Sequence[Task], read: Read) -> list[Derived] | None:
+    """Return the answers of the one process of a pool until it stops, in order; `None` if it never began."""
+    try:
+        with _deaf_to_interrupts():
+            begun = pool.submit(os.getpid)
+        begun.result()
+    except BrokenProcessPool:
+        return None
     futures: list[Future[list[Derived]]] = []
     answers: list[Derived] = []
     with suppress(BrokenProcessPool):
@@ -151,6 +169,23 @@ def _pool(workers: int) -> ProcessPoolExecutor:
     # Spawned, not forked: this process has threads and open databases.
     context = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare)
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Have processes that start meanwhile hold Ctrl-C back until `_prepare` has them ignore it.
+
+    They inherit the signal mask of the thread that starts them; this process hears the signal in another
+    thread, or a moment later. Windows has no such mask.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _prepare() -> None:

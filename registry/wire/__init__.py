@@ -27,8 +27,9 @@ class Auth(Enum):
 class Route:
     """One route of a tool.
 
-    `encode` turns the rows of the operation's answer into the JSON body: an iterator of raw bytes mixed
-    with the bodies that the rows carry ready-made, which it passes through untouched.
+    `encode` turns the rows of the operation's answer into JSON: an iterator of raw bytes mixed with the
+    bodies that the rows carry ready-made, which it passes through untouched. `around` is what the answer has
+    before and after that. The rows of a list may be encoded in parts, which are then joined by commas.
     """
 
     method: str
@@ -36,3 +37,4 @@ class Route:
     operation: Operation
     auth: Auth
     encode: Callable[[Iterable[Any]], Iterator[Any]]
+    around: tuple[bytes, bytes] = (b"", b"")

@@ -29,7 +29,8 @@ NO_METADATA = b"{}"
 MAX_NESTING = 100
 # orjson reads integers beyond 64 bits as floats, which are then at least this large.
 _FIRST_INEXACT = 2.0**63
-_SAFETENSORS = frozenset({".safetensors", ".sft"})
+# networks.py, list_available_networks; `.sft` and `.bin` are not listed.
+LISTED_EXTENSIONS = (".pt", ".ckpt", ".safetensors")
 
 
 class Item(NamedTuple, Generic[T_co]):
@@ -58,7 +59,7 @@ def metadata_visible(header_start: bytes, extension: str, *, accepted: bool) -> 
     `header_start` are the first bytes of the header after its 8 length bytes, never more than the header
     holds; `accepted` says that its JSON could be read (modules/sd_models.py, read_metadata_from_safetensors).
     """
-    return accepted and extension.lower() in _SAFETENSORS and header_start[:2] in (b'{"', b"{'")
+    return accepted and extension.lower() == ".safetensors" and header_start[:2] in (b'{"', b"{'")
 
 
 def metadata_json(metadata: Mapping[str, str], *, keep_covers: bool = False) -> bytes:
@@ -90,14 +91,15 @@ def encode_item(item: Item[bytes]) -> bytes:
     return b"%b%b%b" % (item_prefix(item.name, item.alias, item.path), item.metadata, ITEM_SUFFIX)
 
 
-def encode_list(items: Iterable[Item[T]]) -> Iterator[bytes | T]:
-    """Render the body of the list in pieces, with each item's `metadata` passed through as it is."""
-    before = b"["
+def encode_entries(items: Iterable[Item[T]]) -> Iterator[bytes | T]:
+    """Render entries of the list in pieces, with each item's `metadata` passed through as it is."""
+    before = b""
     for item in items:
         yield before + item_prefix(item.name, item.alias, item.path)
         yield item.metadata
         before = ITEM_SUFFIX + b","
-    yield b"[]" if before == b"[" else ITEM_SUFFIX + b"]"
+    if before:
+        yield ITEM_SUFFIX
 
 
 def encode_refresh(_rows: Iterable[object]) -> Iterator[bytes]:
@@ -192,6 +194,6 @@ def _dump(value: Mapping[str, Any]) -> bytes:
 
 
 ROUTES = (
-    Route("GET", "/sdapi/v1/loras", Operation.LIST_LORAS, Auth.BASIC, encode_list),
+    Route("GET", "/sdapi/v1/loras", Operation.LIST_LORAS, Auth.BASIC, encode_entries, (b"[", b"]")),
     Route("POST", "/sdapi/v1/refresh-loras", Operation.REFRESH_LORAS, Auth.BASIC, encode_refresh),
 )

@@ -77,31 +77,48 @@ def combine_crc(first: int, second: int, second_size: int) -> int:
     return first ^ second
 
 
+def join_fragments(parts: Iterable[Fragment | bytes]) -> Fragment:
+    """Join compressed pieces and raw bytes, which are stored, into one piece."""
+    out: list[bytes] = []
+    crc = size = 0
+    for part in _merged(parts):
+        if isinstance(part, Fragment):
+            out.append(part.deflate)
+            crc = combine_crc(crc, part.crc, part.size)
+            size += part.size
+        else:
+            out.extend(_stored(part))
+            crc = zlib.crc32(part, crc)
+            size += len(part)
+    return Fragment(b"".join(out), crc, size)
+
+
 def gzip_member(parts: Iterable[Fragment | bytes]) -> Iterator[bytes]:
     """Join compressed pieces and raw bytes into the chunks of one gzip member.
 
     Raw bytes are stored, neighbours in one block. A chunk is sent when it has 256 KiB, so memory stays at
     that and one piece, however long the member is.
     """
-    out: list[bytes] = [GZIP_HEADER]
-    waiting = crc = size = 0
-    for part in _merged(parts):
-        if isinstance(part, Fragment):
-            out.append(part.deflate)
-            crc = combine_crc(crc, part.crc, part.size)
-            size += part.size
-            waiting += len(part.deflate)
-        else:
-            out.extend(_stored(part))
-            crc = zlib.crc32(part, crc)
-            size += len(part)
-            waiting += len(part)
-        if waiting >= _CHUNK:
-            yield b"".join(out)
-            out.clear()
-            waiting = 0
-    out += (LAST_BLOCK, trailer(crc, size))
-    yield b"".join(out)
+    yield GZIP_HEADER
+    crc = size = 0
+    for chunk in map(join_fragments, _chunks(parts)):
+        yield chunk.deflate
+        crc = combine_crc(crc, chunk.crc, chunk.size)
+        size += chunk.size
+    yield LAST_BLOCK + trailer(crc, size)
+
+
+def _chunks(parts: Iterable[Fragment | bytes]) -> Iterator[list[Fragment | bytes]]:
+    waiting: list[Fragment | bytes] = []
+    length = 0
+    for part in parts:
+        waiting.append(part)
+        length += len(part.deflate if isinstance(part, Fragment) else part)
+        if length >= _CHUNK:
+            yield waiting
+            waiting, length = [], 0
+    if waiting:
+        yield waiting
 
 
 def _merged(parts: Iterable[Fragment | bytes]) -> Iterator[Fragment | bytes]:

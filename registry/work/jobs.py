@@ -18,7 +18,7 @@ from registry.catalog import jobs
 from registry.errors import BadRequest, Cancelled, RegistryError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from registry.catalog.engine import Catalog
 
@@ -31,8 +31,9 @@ _THIS_START = uuid.uuid4().hex[:8]
 class JobContext:
     """What a job works with: it reports how far it is and asks whether to stop."""
 
-    def __init__(self, job_id: int, key: str, spec: object, stopping: threading.Event) -> None:
+    def __init__(self, job_id: int, kind: str, key: str, spec: object, stopping: threading.Event) -> None:
         self.job_id = job_id
+        self.kind = kind
         self.key = key
         self.spec = spec
         self.done = 0
@@ -75,6 +76,7 @@ class Jobs:
     def __init__(self, catalog: Catalog, machine_id: str) -> None:
         self._catalog = catalog
         self._kinds: dict[str, Callable[[JobContext], object]] = {}
+        self._called: dict[str, Callable[[str], str]] = {}
         self._stopping = threading.Event()
         self._threads: dict[int, threading.Thread] = {}
         self._contexts: dict[int, JobContext] = {}
@@ -84,23 +86,34 @@ class Jobs:
         self._prefix = f"{machine_id}:{os.getpid()}:"
         self.owner = self._prefix + _THIS_START
 
-    def register(self, kind: str, body: Callable[[JobContext], object]) -> None:
-        """Say what a kind of job does; `body` returns a JSON-able result."""
+    def register(
+        self, kind: str, body: Callable[[JobContext], object], called: Callable[[str], str] | None = None
+    ) -> None:
+        """Say what a kind of job does; `body` returns a JSON-able result, `called(key)` a name for people."""
         self._kinds[kind] = body
+        self._called[kind] = called or (lambda key: f"{kind} {key}")
 
     def start(self, kind: str, key: str, spec: object = None, *, actor: str | None = None) -> int:
         """Start a job in the background and return its id; Conflict names who holds the same already."""
-        context = self._begin(kind, key, spec, actor)
-        name = f"{kind} {key}"
-        thread = threading.Thread(target=self._carry_out, args=(kind, context), name=name, daemon=True)
-        with self._lock:
-            self._threads[context.job_id] = thread
-        thread.start()
-        return context.job_id
+        return self.start_all(kind, [key], spec, actor=actor)[0]
+
+    def start_all(
+        self, kind: str, keys: Sequence[str], spec: object = None, *, actor: str | None = None
+    ) -> list[int]:
+        """Start a job for each of the keys, or none of them where one raises Conflict; return their ids."""
+        contexts = self._begin(kind, keys, spec, actor)
+        for context in contexts:
+            name = f"{kind} {context.key}"
+            thread = threading.Thread(target=self._carry_out, args=(context,), name=name, daemon=True)
+            with self._lock:
+                self._threads[context.job_id] = thread
+            thread.start()
+        return [context.job_id for context in contexts]
 
     def run(self, kind: str, key: str, spec: object = None, *, actor: str | None = None) -> object:
         """Run a job in this thread and return its result; its errors are raised."""
-        end = self._carry_out(kind, self._begin(kind, key, spec, actor))
+        (context,) = self._begin(kind, [key], spec, actor)
+        end = self._carry_out(context)
         if end.failure is not None:
             raise end.failure
         return end.result
@@ -119,7 +132,7 @@ class Jobs:
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
-    def _begin(self, kind: str, key: str, spec: object, actor: str | None) -> JobContext:
+    def _begin(self, kind: str, keys: Sequence[str], spec: object, actor: str | None) -> list[JobContext]:
         if kind not in self._kinds:
             raise BadRequest(f"there is no kind of job called {kind!r}")
         if self._stopping.is_set():
@@ -128,19 +141,25 @@ class Jobs:
             unstored = list(self._unstored.values())
         for context, end in unstored:
             self._store(context, end)
+        names = [self._called[kind](key) for key in keys]
         with self._catalog.write(actor=actor) as unit:
-            job_id = jobs.start_job(unit, kind, key, self.owner, spec=spec, alive=self._is_alive)
-        context = JobContext(job_id, key, spec, self._stopping)
+            ids = [
+                jobs.start_job(unit, kind, key, self.owner, spec=spec, called=name, alive=self._is_alive)
+                for key, name in zip(keys, names, strict=True)
+            ]
+        contexts = [
+            JobContext(job_id, kind, key, spec, self._stopping) for job_id, key in zip(ids, keys, strict=True)
+        ]
         with self._lock:
-            self._contexts[job_id] = context
-        return context
+            self._contexts |= {context.job_id: context for context in contexts}
+        return contexts
 
-    def _carry_out(self, kind: str, context: JobContext) -> _End:
+    def _carry_out(self, context: JobContext) -> _End:
         ended = threading.Event()
         beat = threading.Thread(target=self._beat, args=(context, ended), name="heartbeat", daemon=True)
         beat.start()
         try:
-            end = self._body(kind, context)
+            end = self._body(context)
         finally:
             ended.set()
             beat.join()
@@ -156,16 +175,16 @@ class Jobs:
                 self._threads.pop(context.job_id, None)
         return end
 
-    def _body(self, kind: str, context: JobContext) -> _End:
+    def _body(self, context: JobContext) -> _End:
         try:
-            return _End("done", self._kinds[kind](context))
+            return _End("done", self._kinds[context.kind](context))
         except Cancelled as error:
             return _End("cancelled", failure=error)
         except RegistryError as error:
-            log.warning("%s %s failed: %s", kind, context.key, error)
+            log.warning("%s %s failed: %s", context.kind, context.key, error)
             return _End("failed", failure=error)
         except Exception as error:  # the edge where jobs end: the row and the log say what happened
-            log.exception("%s %s failed", kind, context.key)
+            log.exception("%s %s failed", context.kind, context.key)
             return _End("failed", failure=error)
         except BaseException as error:  # noqa: BLE001 - Ctrl-C: the row must not stay `running`; `run` raises it
             return _End("cancelled", failure=error)

@@ -78,6 +78,11 @@ def test_list_can_be_limited_sorted_and_filtered(catalog: Path) -> None:
     assert len(text.out.splitlines()) == 1 + loras["total"]
     assert run(catalog, ["list", "--sort", "zzz"]).code == 2
     assert run(catalog, ["list", "--state", "zzz"]).code == 2
+    for option, there_is in (("--kind", "checkpoint"), ("--architecture", "flux1")):
+        done = run(catalog, ["list", option, "foo"])
+        assert done.code == 2
+        assert "foo" in done.err
+        assert there_is in done.err
 
 
 def test_a_lora_is_found_by_id_hash_path_and_name(catalog: Path, library: Path) -> None:
@@ -98,6 +103,41 @@ def test_a_lora_is_found_by_id_hash_path_and_name(catalog: Path, library: Path) 
     assert expected.sha256 in again.out
     assert expected.data_sha256 is not None
     assert expected.data_sha256 in again.out
+
+
+@pytest.mark.parametrize(
+    ("folder", "reference"),
+    [
+        (".", "library/styles/ink.safetensors"),
+        (".", "./library/../library/styles/ink.safetensors"),
+        ("library/styles", "./ink.safetensors"),
+        ("library", "styles/../styles/ink.safetensors"),
+        ("elsewhere", "../linked/styles/ink.safetensors"),
+        ("elsewhere", "to/styles/ink.safetensors"),
+    ],
+)
+def test_a_path_from_the_current_folder_is_a_reference(
+    catalog: Path, library: Path, folder: str, reference: str
+) -> None:
+    (library.parent / "linked").symlink_to(library)
+    (library.parent / "elsewhere").mkdir()
+    (library.parent / "elsewhere" / "to").symlink_to(library)
+    found = run(catalog, ["show", "--json", reference], folder=library.parent / folder).json()
+    assert [file["path"] for file in found["lora"]["files"]] == ["styles/ink.safetensors"]
+
+
+def test_a_root_that_is_a_link_is_found_from_the_folder_behind_it(tmp_path: Path, library: Path) -> None:
+    (tmp_path / "linked").symlink_to(library)
+    assert run(tmp_path / "d", ["scan", "--no-hash", str(tmp_path / "linked")]).code == 0
+    found = run(tmp_path / "d", ["show", "--json", "library/wash.safetensors"]).json()
+    assert found["lora"]["name"] == "wash"
+
+
+def test_a_file_that_is_in_no_catalog_is_still_not_found(catalog: Path, library: Path) -> None:
+    kohya_lora(library / "later.safetensors", modules=6, seed=9)
+    done = run(catalog, ["show", "library/later.safetensors"])
+    assert done.code == 3
+    assert "library/later.safetensors" in done.err
 
 
 def test_an_ambiguous_reference_lists_what_it_may_mean(catalog: Path) -> None:
@@ -177,6 +217,9 @@ def test_a_token_is_shown_once(tmp_path: Path) -> None:
     assert [(each["name"], each["role"]) for each in listed.json()["items"]] == [("laptop", "write")]
     assert run(data, ["token", "revoke", "laptop"]).code == 0
     assert run(data, ["token", "revoke", "laptop"]).code == 3
+    assert run(data, ["token", "create", "laptop"]).code == 0
+    names = [each["name"] for each in run(data, ["token", "list", "--json"]).json()["items"]]
+    assert names == ["laptop (revoked 1)", "laptop"]
 
 
 def test_the_database_can_be_found_backed_up_and_upgraded(catalog: Path) -> None:

@@ -23,6 +23,7 @@ VERBS = [
     ["show"],
     ["inspect"],
     ["hash"],
+    ["search"],
     ["dupes"],
     ["doctor"],
     ["roots", "add"],
@@ -114,9 +115,10 @@ def test_wrong_arguments_exit_with_2_and_say_where_help_is(arguments: list[str],
     assert done.code == 2
     assert done.out == ""
     assert "--help" in done.err
-    told = run(tmp_path / "d", [*arguments, "--json"])
-    assert told.code == 2
-    assert set(json.loads(told.err)) == {"error", "detail", "remedy", "candidates"}
+    for given in ([*arguments, "--json"], ["--json", *arguments]):
+        told = run(tmp_path / "d", given)
+        assert told.code == 2
+        assert set(json.loads(told.err)) == {"error", "detail", "remedy", "candidates"}
 
 
 def test_global_options_stand_before_the_verb_or_after_it(tmp_path: Path) -> None:
@@ -125,6 +127,8 @@ def test_global_options_stand_before_the_verb_or_after_it(tmp_path: Path) -> Non
     assert before.out == after.out == str(tmp_path / "e" / "catalog.sqlite3") + "\n"
     both = run(tmp_path / "d", ["--db", "sqlite:////a", "db", "path", "--db", "sqlite:////b"])
     assert both.out == "/b\n"
+    listed = [["--json", "roots", "list"], ["roots", "list", "--json"], ["--json", "roots", "list", "--json"]]
+    assert [run(tmp_path / "d", arguments).json() for arguments in listed] == [{"items": []}] * 3
     assert run(tmp_path / "d", ["--version"]).out.startswith("loras ")
 
 
@@ -258,6 +262,12 @@ def test_a_server_that_is_terminated_closes_everything(tmp_path: Path) -> None:
     assert b"Traceback" not in err
     # The last connection to go empties the write-ahead log.
     assert not [*data.glob("serving-*.json"), *data.glob("*.sqlite3-wal")]
+
+
+def test_the_help_of_serve_names_the_address_that_describes_the_api(tmp_path: Path) -> None:
+    shown = run(tmp_path / "d", ["serve", "--help"]).out
+    assert "/openapi.json" in shown
+    assert "/docs" not in shown
 
 
 def test_serving_other_machines_needs_a_token(tmp_path: Path) -> None:

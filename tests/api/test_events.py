@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
+from registry.api.events import MAX_STREAMS
 from registry.api.feed import Feed
 from registry.catalog.changes import DAY_MS, prune
 from registry.catalog.engine import Catalog
 from registry.catalog.roots import add_root
+from registry.catalog.tokens import create_token, revoke_token
 from tests.support.catalogs import MACHINE
 from tests.support.serving import Service
 
@@ -138,6 +140,62 @@ def test_open_streams_end_when_the_server_stops(service: Service) -> None:
     # Leaving `listening` has waited for the server; the stream was ended, not cut.
     assert [line for line in lines if line] != []
     stream.__exit__(None, None, None)
+
+
+def test_a_stream_ends_when_its_token_is_revoked_and_tells_nothing_more(
+    service: Service, builder: Builder
+) -> None:
+    headers = {"Authorization": f"Bearer {service.token('friend', 'read')}"}
+    kept = {"Authorization": f"Bearer {service.token('other', 'read')}"}
+    with (
+        service.listening() as url,
+        following(url + EVENTS, **headers) as events,
+        following(url + EVENTS, **kept) as others,
+    ):
+        next(events)
+        next(others)
+        builder.root("/before")
+        assert data(next(events))["kind"] == "added"
+        with builder.catalog.write() as unit:
+            revoke_token(unit, "friend")
+            add_root(unit, MACHINE, "/after")
+        assert list(events) == []
+        assert [data(next(others))["kind"] for _ in range(2)] == ["added", "added"]
+
+
+def test_a_token_that_another_process_revokes_ends_the_stream_too(service: Service, builder: Builder) -> None:
+    other = Catalog(builder.catalog.url.render_as_string(hide_password=False))
+    headers = {"Authorization": f"Bearer {service.token('friend', 'read')}"}
+    with service.listening() as url, following(url + EVENTS, **headers) as events:
+        next(events)
+        with other.write() as unit:
+            revoke_token(unit, "friend")
+            create_token(unit, "friend", "read")
+        with other.write() as unit:
+            add_root(unit, MACHINE, "/after")
+        assert list(events) == []
+    other.close()
+
+
+def test_of_too_many_streams_the_next_is_refused_until_one_ends(service: Service) -> None:
+    with service.listening() as url, ExitStack() as stack, httpx.Client(timeout=20) as client:
+        streams = [stack.enter_context(following(url + EVENTS)) for _ in range(MAX_STREAMS - 1)]
+        assert all("id" in next(events) for events in streams)
+        with client.stream("GET", url + EVENTS) as last:
+            assert last.status_code == 200
+            with client.stream("GET", url + EVENTS) as refused:
+                refused.read()
+        assert (refused.status_code, refused.headers["content-type"]) == (503, "application/problem+json")
+        assert int(refused.headers["retry-after"]) > 0
+        assert refused.json()["type"] == "urn:lora-registry:too-many-streams"
+        assert client.get(url + "/healthz").status_code == 200
+        # `last` has left; how soon the server sees that is up to the network.
+        assert any(_opens(client, url) for _ in range(200))
+
+
+def _opens(client: httpx.Client, url: str) -> bool:
+    with client.stream("GET", url + EVENTS) as answer:
+        return answer.status_code == 200
 
 
 def test_a_bad_point_in_the_query_is_refused(service: Service) -> None:

@@ -97,6 +97,35 @@ def test_a_bad_query_is_refused_as_a_bad_request(service: Service, query: str) -
     assert answer.json()["type"] == "urn:lora-registry:bad-request"
 
 
+@pytest.mark.parametrize("query", ["colour=red", "kind=lora&colour=red", "limit=5&Kind=lora"])
+def test_a_parameter_that_does_not_exist_is_refused_by_its_name(service: Service, query: str) -> None:
+    answer = service.ask("GET", f"/api/v1/loras?{query}")
+    assert answer.status_code == 400
+    assert query.rpartition("&")[2].partition("=")[0] in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("name", "there_is"), [("kind", "checkpoint"), ("architecture", "flux1"), ("adapter", "locon")]
+)
+def test_a_name_that_no_table_has_is_refused_with_those_that_there_are(
+    service: Service, name: str, there_is: str
+) -> None:
+    answer = service.ask("GET", f"/api/v1/loras?{name}=foo")
+    assert answer.status_code == 400
+    assert "'foo'" in answer.json()["detail"]
+    assert there_is in answer.json()["remedy"]
+    assert service.get(f"/api/v1/loras?{name}={there_is}")["total"] == 0
+    assert service.get("/api/v1/loras?base_model=foo&trainer=foo")["total"] == 0
+
+
+def test_every_name_that_a_list_shows_can_be_asked_for(service: Service, builder: Builder, root: int) -> None:
+    builder.file(root, "damaged.safetensors", cause="truncated-data", opened=False)
+    builder.write()
+    for item in service.get("/api/v1/loras")["items"]:
+        for name in ("kind", "architecture", "adapter"):
+            assert service.ask("GET", f"/api/v1/loras?{name}={item[name]}").status_code == 200
+
+
 def test_a_cursor_of_another_sort_is_refused(service: Service, root: int) -> None:
     cursor = service.get("/api/v1/loras?limit=1&sort=name")["next_cursor"]
     assert service.ask("GET", f"/api/v1/loras?sort=size&cursor={cursor}").status_code == 400
@@ -150,6 +179,17 @@ def test_an_id_that_was_merged_away_shows_what_it_became(
 )
 def test_an_unknown_reference_is_not_found(service: Service, root: int, reference: str) -> None:
     assert service.ask("GET", f"/api/v1/loras/{reference}").status_code == 404
+
+
+@pytest.mark.parametrize("name", ["new\nline", "ends\n", "\rreturn", "\u2028odd", " blank"])
+def test_a_name_with_line_breaks_is_found(service: Service, builder: Builder, root: int, name: str) -> None:
+    builder.file(root, f"{name}.safetensors", {})
+    builder.write()
+    for reference in (name, f"{name}.safetensors", f"/models/lora/{name}.safetensors"):
+        assert service.get("/api/v1/loras/" + quote(reference))["lora"]["name"] == name
+    answer = service.ask("GET", "/api/v1/loras/no%0Asuch")
+    assert answer.json()["type"] == "urn:lora-registry:not-found"
+    assert "nothing is called" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("reference", ["hash:xyz", "a%00b"])

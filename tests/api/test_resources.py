@@ -10,6 +10,8 @@ from registry.catalog.jobs import start_job
 from registry.views import Note
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.support.catalogs import Builder
     from tests.support.serving import Service
 
@@ -100,6 +102,30 @@ def test_duplicates_come_by_kind_and_page(service: Service, builder: Builder, ro
     assert service.ask("GET", "/api/v1/duplicates?kind=same_names").status_code == 400
 
 
+def test_links_are_no_duplicates_and_are_named_beside_copies(
+    service: Service, builder: Builder, tmp_path: Path
+) -> None:
+    folder = tmp_path / "models"
+    root_id = builder.root(str(folder))
+    folder.mkdir()
+    (folder / "real.safetensors").write_bytes(b"x")
+    (folder / "link.safetensors").symlink_to("real.safetensors")
+    for name in ("link", "real"):
+        builder.file(root_id, f"{name}.safetensors")
+    builder.write()
+    for name in ("link", "real"):
+        builder.hash(f"{name}.safetensors", BYTES, DATA)
+    assert service.get("/api/v1/duplicates") == {"items": [], "next_cursor": None}
+    (folder / "copy.safetensors").write_bytes(b"x")
+    builder.file(root_id, "copy.safetensors")
+    builder.write()
+    builder.hash("copy.safetensors", BYTES, DATA)
+    (group,) = service.get("/api/v1/duplicates")["items"]
+    ids = {file["name"]: file["id"] for file in group["files"]}
+    assert list(ids) == ["real", "link", "copy"]
+    assert group["links"] == [{"id": ids["link"], "file_id": ids["real"], "symlink": True}]
+
+
 def test_equal_weights_under_other_headers_are_a_kind_of_their_own(
     service: Service, builder: Builder, root: int
 ) -> None:
@@ -128,8 +154,10 @@ def test_problems_come_in_pages_and_by_kind(service: Service, builder: Builder, 
 
 
 def test_a_root_is_added_changed_moved_and_removed(service: Service) -> None:
-    added = service.ask("POST", "/api/v1/roots", json={"path": "/models/a", "label": "A", "pickles": True})
+    new = {"path": "/models/a", "label": "A", "pickles": True}
+    added = service.ask("POST", "/api/v1/roots", json=new)
     assert added.status_code == 201
+    assert service.ask("POST", "/api/v1/roots", json=new).status_code == 200
     root_id = added.json()["id"]
     assert (added.json()["label"], added.json()["pickles"], added.json()["path"]) == ("A", True, "/models/a")
     changed = service.ask("PATCH", f"/api/v1/roots/{root_id}", json={"poll": "always", "hash_readers": None})
@@ -158,6 +186,28 @@ def test_a_root_is_added_changed_moved_and_removed(service: Service) -> None:
 def test_a_root_that_cannot_be_is_refused(service: Service, body: dict[str, Any]) -> None:
     assert service.ask("POST", "/api/v1/roots", json=body).status_code == 400
     assert service.get("/api/v1/roots")["items"] == []
+
+
+@pytest.mark.parametrize("path", ["loras", "./loras", "../loras", "~/loras", "~"])
+def test_a_path_that_depends_on_where_the_server_was_started_is_refused(
+    service: Service, builder: Builder, path: str
+) -> None:
+    root = builder.root("/a")
+    for place in ("/api/v1/roots", f"/api/v1/roots/{root}/relocate"):
+        answer = service.ask("POST", place, json={"path": path})
+        assert answer.status_code == 400
+        assert answer.json()["detail"] == f"{path!r} is not an absolute path"
+    assert [each["path"] for each in service.get("/api/v1/roots")["items"]] == ["/a"]
+
+
+def test_roots_are_shown_with_the_number_of_their_present_files(
+    service: Service, builder: Builder, root: int
+) -> None:
+    empty = builder.root("/models/empty")
+    listed = service.get("/api/v1/roots")["items"]
+    assert {each["id"]: each["files"] for each in listed} == {root: 3, empty: 0}
+    changed = service.ask("PATCH", f"/api/v1/roots/{root}", json={"label": "x"})
+    assert (changed.json()["label"], changed.json()["files"]) == ("x", 3)
 
 
 def test_changing_nothing_or_what_is_not_there_is_refused(service: Service, builder: Builder) -> None:

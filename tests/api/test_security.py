@@ -44,6 +44,16 @@ def test_a_token_can_be_asked_of_this_machine_too(start: Start, settings: dict[s
     assert service.ask("GET", STATUS, headers=bearer(service.token("me", "read"))).status_code == 200
 
 
+def test_this_machine_needs_a_token_as_soon_as_others_are_listened_to(start: Start) -> None:
+    """What README.md and docs/api.md say."""
+    assert start(host="localhost").ask("POST", SCAN).status_code == 202
+    assert start(host="127.0.0.2").ask("POST", SCAN).status_code == 202
+    assert start(host="192.0.2.1").ask("POST", SCAN).status_code == 401
+    opened = start(host=EVERYWHERE, unsafe_open=True)
+    assert opened.ask("POST", SCAN).status_code == 202
+    assert opened.ask("POST", "/api/v1/roots", json={"path": "/"}).status_code == 403
+
+
 def test_other_machines_need_a_token(service: Service) -> None:
     refused = service.ask("GET", STATUS, peer=REMOTE)
     assert refused.status_code == 401
@@ -87,8 +97,14 @@ def test_an_open_server_lets_strangers_change_but_not_choose_folders(start: Star
     assert service.ask("POST", "/api/v1/roots", peer=REMOTE, json={"path": "/"}).status_code == 403
 
 
-READS = {"/api/v1/loras/by-hash"}
-WRITES = {SCAN, "/api/v1/hashing", "/api/v1/jobs/{job_id}/cancel", "/sdapi/v1/refresh-loras"}
+READS = {"/api/v1/loras/by-hash", "/api/v1/search"}
+WRITES = {
+    SCAN,
+    "/api/v1/hashing",
+    "/api/v1/jobs/{job_id}/cancel",
+    "/api/v1/saved-searches/{name}",
+    "/sdapi/v1/refresh-loras",
+}
 
 
 def test_every_operation_that_changes_something_needs_its_role(service: Service) -> None:
@@ -260,7 +276,7 @@ def test_pages_of_listed_origins_may_read_and_change(start: Start) -> None:
     )
 
 
-def test_guessing_is_slowed_more_and_more_until_it_works(start: Start) -> None:
+def test_guessing_is_slowed_more_and_more_until_a_token_works(start: Start) -> None:
     now = [1000.0]
     service = start(clock=lambda: now[0])
     good, wrong = bearer(service.token("friend", "read")), bearer("lrt_wrong")
@@ -269,16 +285,31 @@ def test_guessing_is_slowed_more_and_more_until_it_works(start: Start) -> None:
         return service.ask("GET", STATUS, peer=REMOTE, headers=headers).status_code
 
     assert [status(wrong) for _ in range(4)] == [401] * 4
-    slowed = service.ask("GET", STATUS, peer=REMOTE, headers=good)
+    slowed = service.ask("GET", STATUS, peer=REMOTE, headers=wrong)
     assert (slowed.status_code, slowed.headers["retry-after"]) == (429, "1")
     now[0] += 1.0
     assert status(wrong) == 401
     now[0] += 1.0
-    assert status(good) == 429
-    assert service.ask("GET", STATUS, peer=("192.0.2.8", 1), headers=good).status_code == 200
+    assert status(wrong) == 429
+    assert service.ask("GET", STATUS, peer=("192.0.2.8", 1), headers=wrong).status_code == 401
     now[0] += 1.0
+    assert status(wrong) == 401
     assert status(good) == 200
     assert status(wrong) == 401
+
+
+@pytest.mark.parametrize("peer", [REMOTE, ("127.0.0.1", 1)])
+def test_a_token_that_is_known_is_served_whatever_others_behind_the_same_proxy_try(
+    start: Start, peer: tuple[str, int]
+) -> None:
+    service = start()
+    good = bearer(service.token("friend", "read"))
+    forwarded = {"X-Forwarded-For": "198.51.100.4"}
+
+    def status(headers: dict[str, str]) -> int:
+        return service.ask("GET", STATUS, peer=peer, headers={**forwarded, **headers}).status_code
+
+    assert [status(bearer(f"lrt_wrong{number}")) for number in range(6)] == [401] * 4 + [429] * 2
     assert status(good) == 200
 
 

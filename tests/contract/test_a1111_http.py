@@ -15,7 +15,9 @@ import httpx
 import pytest
 import webuiapi  # type: ignore[import-untyped]
 
-from tests.support.catalogs import open_builder
+from registry.catalog.presence import set_missing
+from registry.catalog.roots import mount_root
+from tests.support.catalogs import MACHINE, open_builder
 from tests.support.files import kohya_metadata
 from tests.support.serving import Service
 
@@ -198,15 +200,71 @@ def test_files_come_in_natural_order_by_folder_and_root(service: Service, builde
     assert [entry["name"] for entry in listed(service)] == ["v9", "v10", "y", "x", "0"]
 
 
-def test_what_cannot_be_read_is_listed_without_metadata(service: Service, builder: Builder) -> None:
+def test_what_has_no_header_is_listed_without_metadata(service: Service, builder: Builder) -> None:
     root = builder.root("/a")
-    builder.file(root, "broken.safetensors", {"ss_output_name": "secret"}, cause="truncated-data")
+    builder.file(root, "broken.safetensors", cause="truncated-header", opened=False)
     builder.file(root, "old.pt", opened=False)
     builder.write()
     assert listed(service) == [
         {"name": "broken", "alias": "broken", "path": "/a/broken.safetensors", "metadata": {}},
         {"name": "old", "alias": "old", "path": "/a/old.pt", "metadata": {}},
     ]
+
+
+def test_a_header_that_can_be_read_is_shown_whatever_the_data_are(service: Service, builder: Builder) -> None:
+    root = builder.root("/a")
+    builder.file(root, "cut.safetensors", {"ss_output_name": "mine"}, cause="truncated-data")
+    builder.write()
+    shown = {
+        "name": "cut",
+        "alias": "mine",
+        "path": "/a/cut.safetensors",
+        "metadata": {"ss_output_name": "mine"},
+    }
+    assert listed(service) == [shown]
+
+
+def test_an_empty_output_name_is_an_alias_as_it_stands(service: Service, builder: Builder) -> None:
+    root = builder.root("/a")
+    builder.file(root, "a.v1.safetensors", {"ss_output_name": ""})
+    builder.write()
+    assert [(entry["name"], entry["alias"]) for entry in listed(service)] == [("a.v1", "")]
+
+
+def test_extensions_that_the_web_ui_does_not_know_are_not_listed(service: Service, builder: Builder) -> None:
+    root = builder.root("/a")
+    for name in ("a.sft", "b.SafeTensors", "c.bin", "d.ckpt"):
+        builder.file(root, name, opened=name != "c.bin")
+    builder.write()
+    assert [entry["name"] for entry in listed(service)] == ["b", "d"]
+
+
+def test_a_list_that_was_brought_up_to_date_is_the_one_made_anew(
+    service: Service, builder: Builder, tmp_path: Path, many: int
+) -> None:
+    def renewed() -> list[dict[str, Any]]:
+        return listed(Service(builder, tmp_path, lambda: 0.0))
+
+    with service.open():
+        assert service.get(LIST) == renewed()
+        builder.file(1, "set_3/style_3.safetensors", {"ss_output_name": "changed"})  # replaces what is there
+        builder.write()
+        assert [e["alias"] for e in service.get(LIST) if e["name"] == "style_3"] == ["changed"]
+        assert service.get(LIST) == renewed()
+        builder.file(1, "a_first.safetensors", {})
+        builder.file(1, "set_5/style_3.safetensors", {"ss_output_name": "another of that name"})
+        builder.write()
+        assert service.get(LIST) == renewed()
+        assert len(renewed()) == many + 1
+        with builder.catalog.write() as unit:
+            missing = unit.conn.exec_driver_sql("SELECT id FROM file WHERE id % 50 = 7").scalars().all()
+            set_missing(unit, missing)
+        assert service.get(LIST) == renewed()
+        assert len(renewed()) == many + 1 - len(missing)
+        with builder.catalog.write() as unit:
+            mount_root(unit, 1, MACHINE, "/elsewhere")
+        assert service.get(LIST) == renewed()
+        assert {entry["path"].split("/")[1] for entry in renewed()} == {"elsewhere"}
 
 
 def test_cover_images_come_only_when_asked_for(service: Service, builder: Builder) -> None:

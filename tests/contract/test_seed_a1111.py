@@ -65,7 +65,7 @@ def test_the_whole_recorded_list_comes_back_through_one_gzip_member(entries: lis
         a1111.Item(item.name, item.alias, item.path, segments.compress_fragment(item.metadata))
         for item in map(item_of, entries)
     ]
-    body = gzip.decompress(b"".join(segments.gzip_member(a1111.encode_list(items))))
+    body = gzip.decompress(b"".join(segments.gzip_member([b"[", *a1111.encode_entries(items), b"]"])))
     assert json.dumps(json.loads(body)) == json.dumps(entries)
 
 

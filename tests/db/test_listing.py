@@ -217,14 +217,16 @@ def test_each_kind_of_duplicates_is_listed_apart_with_what_could_be_saved(librar
     assert groups(library, "same_tensors") == [(["a", "copy", "header", "reordered"], sum(sizes[:-1]))]
 
 
-def test_hard_links_cost_nothing_and_files_that_are_gone_do_not_count(library: Library) -> None:
-    models = [Model(name, inode=7 if name != "c" else 8) for name in "abc"]
+def test_files_that_are_gone_are_no_duplicates(library: Library) -> None:
+    models = [Model(name) for name in "abc"]
     library.scan(*models)
     library.hash(*models)
-    assert groups(library, "same_bytes") == [(["a", "b", "c"], models[0].stat.size)]
     with library.catalog.write() as unit:
         set_missing(unit, [library.row("c").id])
-    assert groups(library, "same_bytes") == [(["a", "b"], 0)]
+    assert groups(library, "same_bytes") == [(["a", "b"], models[0].stat.size)]
+    with library.catalog.write() as unit:
+        set_missing(unit, [library.row("b").id])
+    assert groups(library, "same_bytes") == []
 
 
 def test_pages_of_duplicates_go_on_after_a_hash_and_skip_those_of_nothing(library: Library) -> None:
@@ -264,6 +266,9 @@ def test_problems_found_again_keep_their_row_and_those_not_found_go(library: Lib
     found(Note("two", "second, again \x00\ud800"))
     assert listed()[0] == (second[0], "two", "second, again ␀\ufffd")
     assert [slug for _, slug, _ in listed()] == ["two", "three"]
+    for _ in range(2):
+        found(Note("four", "said twice"), Note("four", "the last word"))
+        assert [text for _, slug, text in listed() if slug == "four"] == ["the last word"]
     found()
     found(stage="hash")
     assert listed() == []

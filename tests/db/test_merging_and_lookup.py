@@ -283,6 +283,16 @@ def test_a_file_whose_name_is_no_text_is_found_by_its_path(library: Library) -> 
     assert find(library, odd.path) == library.lora(odd.path).id
 
 
+@pytest.mark.parametrize("name", [" a", "a ", "\na", "a\n", "\u2028a"])
+def test_a_name_with_blanks_around_it_is_found_and_blanks_around_a_name_do_not_matter(
+    library: Library, name: str
+) -> None:
+    library.scan(A.but(path=f"{name}.safetensors"), C.but(path="b.safetensors"))
+    assert find(library, name) == find(library, f"{name}.safetensors")
+    assert find(library, f"/models/{name}.safetensors") == find(library, name)
+    assert find(library, " b\n") == find(library, " b.safetensors ") == library.lora("b.safetensors").id
+
+
 def test_candidates_are_few_and_small(library: Library) -> None:
     library.scan(A)
     with library.catalog.read() as conn:

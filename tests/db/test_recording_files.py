@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from sqlalchemy import select
 
 from registry.catalog.hashing import record_hashes
@@ -120,6 +121,71 @@ def test_a_touched_file_keeps_its_hashes_until_they_are_checked(library: Library
     file = library.lora(A.path).files[0]
     assert (file.hash_state, file.verified) == ("pending", False)
     assert file.hashes["sha256"] == A.digests["sha256"]
+
+
+def verdicts(library: Library, path: str) -> list[object]:
+    (file,) = (one for one in library.lora(path).files if one.path == path)
+    return [claim["verdict"] for claim in file.claims]
+
+
+def problems(library: Library) -> list[tuple[str | None, str]]:
+    with library.catalog.read() as conn:
+        return [(one.path, one.slug) for one in list_problems(conn)]
+
+
+def test_what_a_header_claims_is_unchecked_until_the_file_is_hashed(library: Library) -> None:
+    metadata = {"sshs_model_hash": "0badf00d", "sshs_legacy_hash": "e3b0c442", "modelspec.hash_sha256": "?"}
+    model = A.but(metadata=metadata)
+    library.scan(model)
+    assert library.lora(A.path).files[0].claims[0] == {
+        "name": "sshs_model_hash",
+        "claimed": "0badf00d",
+        "computed": None,
+        "verdict": "unchecked",
+    }
+    assert verdicts(library, A.path) == ["unchecked", "hash_of_nothing", "malformed"]
+    assert problems(library) == []
+    library.hash(model)
+    assert verdicts(library, A.path) == ["differs", "hash_of_nothing", "malformed"]
+    assert problems(library) == [(A.path, "claimed-hash-differs")]
+
+
+def test_claims_of_a_rewritten_header_are_unchecked_again(library: Library) -> None:
+    first = A.but(metadata={"sshs_model_hash": "0badf00d"})
+    library.scan(first)
+    library.hash(first)
+    library.scan(first.but(metadata={"sshs_model_hash": "deadbeef"}, mtime_ns=A.mtime_ns + 1))
+    (claim,) = library.lora(A.path).files[0].claims
+    assert (claim["claimed"], claim["computed"], claim["verdict"]) == ("deadbeef", None, "unchecked")
+    assert problems(library) == []
+
+
+def test_a_touched_or_renamed_file_keeps_its_verdicts_beside_its_hashes(library: Library) -> None:
+    model = A.but(metadata={"sshs_model_hash": "0badf00d"})
+    library.scan(model)
+    library.hash(model)
+    touched = model.but(mtime_ns=A.mtime_ns + 1)
+    library.scan(touched)
+    assert verdicts(library, A.path) == ["differs"]
+    moved = touched.but(path="b.safetensors")
+    library.record(Observation(moved.seen, moved.facts, moved_from=library.row(A.path).id))
+    assert verdicts(library, moved.path) == ["differs"]
+    assert problems(library) == [(moved.path, "claimed-hash-differs")]
+
+
+@pytest.mark.parametrize("hashed", [False, True])
+def test_another_name_of_an_inode_and_a_copy_show_what_the_header_claims(
+    library: Library, *, hashed: bool
+) -> None:
+    model = A.but(metadata={"sshs_model_hash": "0badf00d"})
+    library.scan(model)
+    if hashed:
+        library.hash(model)
+    link = model.but(path="link.safetensors", inode=model.stat.inode, nlink=2)
+    library.record(Observation(link.seen, link.facts, twin=library.row(A.path).id))
+    library.scan(model.but(path="copy.safetensors"))
+    assert verdicts(library, link.path) == ["differs" if hashed else "unchecked"]
+    assert verdicts(library, "copy.safetensors") == ["unchecked"]
 
 
 def test_a_renamed_file_keeps_everything(library: Library) -> None:
@@ -358,14 +424,14 @@ def test_names_that_are_no_text_are_kept_byte_for_byte(library: Library) -> None
 def test_known_files_come_in_byte_order_page_by_page(library: Library) -> None:
     names = ["a/b", "a-b", "a.b", "A", "é", "z", "a/B"]
     library.scan(*(Model(f"{name}.safetensors", weights=name) for name in names))
-    after, found = b"", []
+    first, found = b"", []
     while True:
         with library.catalog.read() as conn:
-            page = known_files(conn, library.root_id, after, 2)
+            page = known_files(conn, library.root_id, first, 2)
         if not page:
             break
         found += [row[0] for row in page]
-        after = page[-1][0]
+        first = page[-1][0] + b"\0"
     assert found == sorted(f"{name}.safetensors".encode() for name in names)
 
 

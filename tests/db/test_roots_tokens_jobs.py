@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from registry.catalog.changes import generation
 from registry.catalog.counting import count_files, count_loras
 from registry.catalog.hashing import next_to_hash
 from registry.catalog.ingesting import Observation
@@ -22,8 +23,12 @@ from registry.catalog.presence import set_missing, still_at
 from registry.catalog.problems import list_problems, replace_root_problems
 from registry.catalog.roots import (
     add_root,
+    added_since,
     change_root,
+    count_files_of,
+    counted,
     get_root,
+    leave_if_removed,
     list_roots,
     mount_root,
     relocate_files,
@@ -36,6 +41,7 @@ from registry.catalog.tokens import (
     any_token,
     create_token,
     find_token,
+    is_usable,
     list_tokens,
     revoke_token,
     used_token,
@@ -177,7 +183,7 @@ def test_one_share_has_a_path_per_machine_and_one_that_scans_it(library: Library
             mount_root(unit, library.root_id, "m2", "/models")
     library.scan(Model())
     assert root_of(library, machine="m2").path == "Z:/loras"
-    assert root_of(library).files == 1
+    assert library.lora("a.safetensors").files[0].location == "/models/a.safetensors"
     assert root_of(library, other).path is None
     with library.catalog.read() as conn:
         assert [root.id for root in list_roots(conn, MACHINE, scanned_here=True)] == [library.root_id]
@@ -230,11 +236,32 @@ def test_token_names_are_taken_once(catalog: Catalog) -> None:
             revoke_token(unit, "b\x00")
 
 
+def test_the_name_of_a_revoked_token_can_be_given_again_and_the_old_one_is_kept(catalog: Catalog) -> None:
+    with catalog.write() as unit:
+        create_token(unit, "phone (revoked 2)", "read")
+        secrets = []
+        for _ in range(3):
+            secrets.append(create_token(unit, "phone", "write"))
+            revoke_token(unit, "phone")
+        secrets.append(create_token(unit, "phone", "admin"))
+        with pytest.raises(Conflict):
+            create_token(unit, "phone", "read")
+    with catalog.read() as conn:
+        first, *ours = list_tokens(conn)
+        assert [find_token(conn, secret) is not None for secret in secrets] == [False, False, False, True]
+        assert [is_usable(conn, token.id) for token in ours] == [False, False, False, True]
+        assert not is_usable(conn, 99)
+    old = [f"phone (revoked {token.id})" for token in ours[:3]]
+    assert first.revoked_at is None
+    assert old[0] == first.name
+    assert [token.name for token in ours] == [f"{old[0]} (revoked {ours[0].id})", *old[1:], "phone"]
+
+
 def test_one_job_of_a_kind_and_key_runs_at_a_time(catalog: Catalog) -> None:
     with catalog.write() as unit:
         first = start_job(unit, "scan", "1", "m:1", spec={"a": [1, None]})
         assert start_job(unit, "scan", "2", "m:1") != first
-        with pytest.raises(Conflict, match=f"job {first}, held by m:1"):
+        with pytest.raises(Conflict, match="scan 1 is running already, in process 1 on the machine m"):
             start_job(unit, "scan", "1", "m:2")
         finish_job(unit, first, "done", result={"files": 3})
         start_job(unit, "scan", "1", "m:2")
@@ -245,6 +272,56 @@ def test_one_job_of_a_kind_and_key_runs_at_a_time(catalog: Catalog) -> None:
         assert len(list_jobs(conn, live=True)) == 2
         with pytest.raises(NotFound):
             get_job(conn, 99)
+
+
+def test_who_holds_a_job_is_told_in_words(library: Library) -> None:
+    with library.catalog.write() as unit:
+        job = start_job(unit, "scan", "1", f"{MACHINE}:77:x")
+        said = "^the scan of it is running already, in process 77 on the machine here$"
+        with pytest.raises(Conflict, match=said) as refused:
+            start_job(unit, "scan", "1", "m:2", called="the scan of it")
+    assert f"/api/v1/jobs/{job}/cancel" in refused.value.remedy
+
+
+def test_files_are_counted_where_somebody_asks(library: Library) -> None:
+    library.scan(Model("a"), Model("b"))
+    with library.catalog.write() as unit:
+        empty, _ = add_root(unit, MACHINE, "/empty")
+        set_missing(unit, [int(library.row("b").id)])
+    with library.catalog.read() as conn:
+        roots = list_roots(conn, MACHINE)
+        assert [root.files for root in roots] == [None, None]
+        assert {root.id: root.files for root in counted(conn, roots)} == {library.root_id: 1, empty: 0}
+        assert count_files_of(conn, library.root_id) == 1
+
+
+def test_what_was_written_of_a_root_after_it_was_removed_is_undone(library: Library) -> None:
+    library.scan(Model())
+    with library.catalog.write() as unit:
+        assert not leave_if_removed(unit, library.root_id)
+        remove_root(unit, library.root_id)
+    with library.catalog.write() as unit:
+        unit.conn.exec_driver_sql("UPDATE file SET state = 'present'")
+        replace_root_problems(unit, "scan", library.root_id, [("x", Note("odd", "odd"))])
+        assert leave_if_removed(unit, library.root_id)
+        assert list_problems(unit.conn) == []
+    assert library.row("a.safetensors").state == "missing"
+
+
+def test_roots_that_were_added_or_brought_back_are_told_apart_from_others(library: Library) -> None:
+    seq = library.generation()
+    with library.catalog.write() as unit:
+        change_root(unit, library.root_id, label="other")
+        new, _ = add_root(unit, MACHINE, "/new")
+    with library.catalog.read() as conn:
+        assert added_since(conn, seq) == {new}
+        seq = generation(conn)
+    with library.catalog.write() as unit:
+        remove_root(unit, library.root_id)
+    with library.catalog.write() as unit:
+        add_root(unit, MACHINE, "/models")
+    with library.catalog.read() as conn:
+        assert added_since(conn, seq) == {library.root_id}
 
 
 def test_a_job_whose_heart_stopped_or_whose_process_is_gone_is_taken_over(

@@ -30,6 +30,13 @@ def dies_on_deadly_files(path: str, known: bytes | None) -> QuickHead | None:
     return read_unless_known(path, known)
 
 
+def fails_at_awkward_files(path: str, known: bytes | None) -> QuickHead | None:
+    """Read like the product, but fail at files that are called awkward as a bug would."""
+    if "awkward" in path:
+        raise MemoryError
+    return read_unless_known(path, known)
+
+
 def test_pipes_sockets_and_folders_named_like_models_are_problems(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,6 +108,24 @@ def test_a_file_that_kills_its_reader_is_a_problem_and_all_others_are_listed(tmp
         with registry.catalog.read() as conn:
             problems = conn.exec_driver_sql("SELECT slug, path FROM problem").all()
     assert problems == [("reader-died", "33-deadly.safetensors")]
+
+
+def test_a_file_we_fail_at_is_a_problem_until_we_do_not(tmp_path: Path) -> None:
+    folder = tmp_path / "loras"
+    for name in ("a", "awkward", "z"):
+        lora(folder / f"{name}.safetensors", 1)
+    settings = load_settings(data_dir=tmp_path / "data", workers=2)
+    with open_registry(settings, reading=Reading(fails_at_awkward_files)) as registry:
+        counts = registry.scan(registry.add_root(str(folder)).id)
+        assert (counts.files, counts.new, counts.problems) == (3, 2, 1)
+        with registry.catalog.read() as conn:
+            problems = conn.exec_driver_sql("SELECT slug, path FROM problem").all()
+    assert problems == [("reader-failed", "awkward.safetensors")]
+    with open_registry(settings) as registry:
+        (root,) = registry.mounted_roots()
+        assert registry.scan(root.id).new == 1
+        with registry.catalog.read() as conn:
+            assert conn.exec_driver_sql("SELECT slug, path FROM problem").all() == []
 
 
 def test_a_root_that_goes_away_in_the_middle_of_a_scan_loses_no_file(tmp_path: Path) -> None:

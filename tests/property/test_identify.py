@@ -73,3 +73,10 @@ def test_the_order_of_tensors_does_not_matter_to_the_judgement(tensors: dict[str
         there.targets,
         there.ambiguous_with,
     )
+
+
+def test_dimensions_beyond_all_measure_are_looked_at_once() -> None:
+    endless = TensorInfo("F32", (2**64 - 1,) * 100_000)
+    tensors = {"lora_unet_x.lora_down.weight": endless, "lora_unet_x.lora_up.weight": endless}
+
+    assert identify(tensors, {}).precision == "fp32"

@@ -114,7 +114,17 @@ ODD_SHAPES = [
     "[,8]",
     "[18446744073709551615,2,0]",
     "[0,18446744073709551615,2]",
+    "[-1,1,-2]",
+    "[-2,-1]",
+    "[[2]]",
+    "[[0],9000000000000000]",
+    '["x",2]',
+    '["x",18446744073709551615]',
+    '["x",700000000]',
+    f"[{','.join(['1'] * 65)}]",
+    f"[{','.join(['18446744073709551615'] * 20)}]",
 ]
+ODD_DIMENSIONS = ["-1", "-1", "-1", "-2", "1.0", "1e0", "-0", '"x"', '""', "[1]", "[]", "{}", "true", "null"]
 ODD_ENTRIES = ["null", "1", '""', "{}", "[]", "true", '"F32"', "[[]]"]
 EXTRAS = [
     '"x":1',
@@ -179,6 +189,7 @@ FAULTS = (
     "dtype",
     "shape",
     "dimension",
+    "odd dimensions",
     "offset",
     "extra",
     "missing",
@@ -262,10 +273,7 @@ def _entry(draw: st.DrawFn, index: int, start: int, faults: AbstractSet[str]) ->
     name = draw(st.sampled_from(ODD_NAMES)) if "name" in faults else f"{draw(st.sampled_from(NAMES))}{index}"
     kind = draw(st.sampled_from(ODD_DTYPES)) if "dtype" in faults else f'"{dtype}"'
     offsets = _offsets(draw, start, end) if "offset" in faults else f"[{start},{end}]"
-    if "shape" in faults:
-        shape = draw(st.sampled_from(ODD_SHAPES))
-    if "dimension" in faults:
-        shape = f"[{draw(st.sampled_from(NUMBERS))},{draw(st.sampled_from(['1', '0']))}]"
+    shape = _shape(draw, shape, faults)
     fields = [f'"dtype":{kind}', f'"shape":{shape}', f'"data_offsets":{offsets}']
     if "extra" in faults:
         number = st.sampled_from(NUMBERS).map(lambda text: f'"x":{text}')
@@ -278,6 +286,18 @@ def _entry(draw: st.DrawFn, index: int, start: int, faults: AbstractSet[str]) ->
     if "long array" in faults:
         entry = draw(st.sampled_from([f"[{kind},{shape}]", f"[{kind},{shape},{offsets},1]", "[]"]))
     return f'"{name}":{entry}', end
+
+
+def _shape(draw: st.DrawFn, shape: str, faults: AbstractSet[str]) -> str:
+    if "shape" in faults:
+        shape = draw(st.sampled_from(ODD_SHAPES))
+    if "dimension" in faults:
+        shape = f"[{draw(st.sampled_from(NUMBERS))},{draw(st.sampled_from(['1', '0']))}]"
+    if "odd dimensions" in faults:
+        # Two of -1 leave the number of elements as it is.
+        odd = st.sampled_from(ODD_DIMENSIONS)
+        shape = f"[{','.join(part for part in (draw(odd), shape.strip('[] '), draw(odd)) if part)}]"
+    return shape
 
 
 def _offsets(draw: st.DrawFn, start: int, end: int) -> str:
@@ -330,6 +350,8 @@ def pieces() -> list[bytes]:
         *(f"{{{entry(shape=shape)}}}" for shape in SHAPES + ODD_SHAPES),
         *(f"{{{entry(shape=f'[0,{number}]', offsets='[0,0]')}}}" for number in NUMBERS),
         *(f"{{{entry(shape=f'[{number},0]', offsets='[0,0]')}}}" for number in NUMBERS),
+        *(f"{{{entry(shape=f'[{odd},2,{odd}]')}}}" for odd in ODD_DIMENSIONS),
+        *(f"{{{entry(shape=f'[2,{odd}]')}}}" for odd in ODD_DIMENSIONS),
         *(f"{{{entry(offsets=f'[{number},2]')}}}" for number in NUMBERS),
         *(f"{{{entry(offsets=f'[0,{number}]')}}}" for number in NUMBERS),
         *(f"{{{entry(extra=',' + extra)}}}" for extra in EXTRAS + numbers),
@@ -362,6 +384,17 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_verdict_and_content_equal_those_of_the_library(made: list[Made], file: Path) -> None:
     for each in made:
         assert ours(each.raw) == reference(each.raw, file), each.raw
+
+
+@pytest.mark.parametrize("dimension", ["0", "1", "2", "18446744073709551615", "-1", '"x"'])
+def test_a_shape_of_very_many_dimensions_is_judged_as_the_library_judges_it(
+    file: Path, dimension: str
+) -> None:
+    shape = ",".join([dimension] * 100_000)
+    header = f'{{"a":{{"dtype":"U8","shape":[{shape}],"data_offsets":[0,1]}}}}'.encode()
+    raw = struct.pack("<Q", len(header)) + header + bytes(1)
+
+    assert ours(raw) == reference(raw, file)
 
 
 def test_every_odd_piece_by_itself_is_judged_as_the_library_judges_it(file: Path) -> None:

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from registry.ingest.entries import Files, Scope
 from registry.ingest.paths import ignored_path
-from registry.ingest.walk import Entry, Scope, walk
+from registry.ingest.walk import walk
 
 # Bytes that sort below and above the separator, and parts that are prefixes of each other.
 PART = st.text(alphabet="a b!-.0/Zé\x7f~".replace("/", ""), min_size=1, max_size=3).filter(
@@ -31,5 +32,6 @@ def test_a_walk_yields_exactly_the_files_in_byte_order(tree: list[list[str]]) ->
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
             made.add(os.fsencode(path.relative_to(folder)))
-        found = [item.rel for item in walk(Scope(folder)) if isinstance(item, Entry)]
+        runs = [item for item in walk(Scope(folder)) if isinstance(item, Files)]
+        found = [entry.rel for run in runs for entry in run.entries]
         assert found == sorted(rel for rel in made if not ignored_path(rel))

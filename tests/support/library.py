@@ -16,6 +16,7 @@ from registry.catalog.reading import lora_views
 from registry.catalog.roots import add_root, get_root, seen_machine
 from registry.catalog.tags import TagIds
 from registry.formats.safetensors import parse
+from registry.hashing.claims import claim_problems, judge_claims
 from registry.ingest.derive import header_facts
 from registry.views import FileFacts, FileSeen, FileStat, HeaderFacts, LoraView, Note
 from tests.support.files import header_bytes, kohya_tensors
@@ -114,7 +115,8 @@ class Model:
         if self.readable:
             found["data_sha256"] = _digest("data", self.weights).hex()
             found["tensor_hash"] = _digest("tensors", *sorted(self.weights)).hex()
-            found["sshs_legacy_hash"] = _digest("legacy", whole).hex()
+            found["sshs_legacy_hash"] = _digest("legacy", whole).hex()[:8]
+            found["sshs_legacy_other"] = _digest("other legacy", whole).hex()[:8]
         return found
 
     @property
@@ -160,10 +162,10 @@ class Library:
         """Record the hashes of files."""
         with self.catalog.write() as unit:
             for model in models:
-                file_id = self.row(model.path).id
-                assert record_hashes(
-                    unit, file_id, model.stat, model.identity, model.digests, [{"verdict": "match"}], problems
-                )
+                file_id, header = self.row(model.path).id, model.facts.header
+                claims = judge_claims(header.claims if header else (), model.digests)
+                told = [*claim_problems(claims), *problems]
+                assert record_hashes(unit, file_id, model.stat, model.identity, model.digests, claims, told)
 
     def row(self, path: str) -> Row[tuple[object, ...]]:
         """Return the row of a file."""

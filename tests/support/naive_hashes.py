@@ -35,7 +35,7 @@ def naive_hashes(raw: bytes) -> Hashes:
         data_sha256=data_hash,
         autov3=data_hash[:12],
         sshs_legacy_hash=legacy[0],
-        legacy_candidates=tuple(dict.fromkeys(legacy)),
+        sshs_legacy_other=legacy[1],
         tensor_hash=tensor_hash(header, data),
         name_order_sha256=_sha256(by_name) if in_file_order(header) else None,
     )

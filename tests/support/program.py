@@ -41,12 +41,18 @@ def environment_of(data: Path, more: Mapping[str, str] | None = None) -> dict[st
     return {**kept, **own, "PYTHONIOENCODING": "utf-8", "LORAS_WORKERS": "1", **(more or {})}
 
 
-def run(data: Path, arguments: Sequence[str | bytes], more: Mapping[str, str] | None = None) -> Outcome:
-    """Run the program to its end."""
+def run(
+    data: Path,
+    arguments: Sequence[str | bytes],
+    more: Mapping[str, str] | None = None,
+    *,
+    folder: Path | None = None,
+) -> Outcome:
+    """Run the program to its end, in the folder that `data` lies in or another one."""
     done = subprocess.run(
         command_of(*arguments),
         env=environment_of(data, more),
-        cwd=data.parent,
+        cwd=folder or data.parent,
         capture_output=True,
         check=False,
         timeout=_SECONDS,

@@ -15,10 +15,15 @@ from registry.api.application import create_app
 from registry.api.context import Context
 from registry.api.feed import Feed
 from registry.api.server import Server
-from registry.catalog.roots import add_root, mount_root, remove_root
+from registry.catalog.roots import add_root, change_root, mount_root, remove_root
 from registry.catalog.tokens import create_token
 from registry.config import Settings
 from registry.errors import Conflict
+from registry.search.catchup import Follower
+from registry.search.index import Place
+from registry.search.service import Searching
+from registry.search.translations import load
+from registry.web import pages
 from tests.support.catalogs import MACHINE
 
 if TYPE_CHECKING:
@@ -39,6 +44,7 @@ class Actions:
     builder: Builder
     asked: list[tuple[object, ...]] = field(default_factory=list)
     busy: bool = False
+    going_on: dict[str, object] = field(default_factory=dict)
 
     def scan(self, roots: Sequence[int] | None, actor: str | None) -> list[int]:
         if self.busy:
@@ -46,10 +52,14 @@ class Actions:
         self.asked.append(("scan", roots, actor))
         return [7]
 
-    def add_root(self, path: str, options: Mapping[str, object], actor: str | None) -> int:
+    def add_root(self, path: str, options: Mapping[str, object], actor: str | None) -> tuple[int, bool]:
         self.asked.append(("add", path, dict(options), actor))
         with self.builder.catalog.write(actor=actor) as unit:
-            return add_root(unit, MACHINE, path, **options)[0]
+            return add_root(unit, MACHINE, path, **options)
+
+    def change_root(self, root_id: int, options: Mapping[str, object], actor: str | None) -> None:
+        with self.builder.catalog.write(actor=actor) as unit:
+            change_root(unit, root_id, **options)
 
     def remove_root(self, root_id: int, actor: str | None) -> None:
         with self.builder.catalog.write(actor=actor) as unit:
@@ -66,9 +76,8 @@ class Actions:
     def pause_hashing(self, paused: bool, actor: str | None) -> None:  # noqa: FBT001 - as the context has it
         self.asked.append(("pause" if paused else "go on", actor))
 
-    @staticmethod
-    def progress() -> dict[str, object]:
-        return {"scan": [], "hashing": {"files": 0}}
+    def progress(self) -> dict[str, object]:
+        return {"scan": [], "hashing": {"files": 0}, **self.going_on}
 
 
 class Sent(NamedTuple):
@@ -85,6 +94,8 @@ class Service:
         self.builder = builder
         self.actions = Actions(builder)
         self.feed = Feed(builder.catalog, poll_seconds=0.05)
+        self.index = Place(folder / "search")
+        searching = Searching(builder.catalog, self.index, load(()))
         self.app = create_app(
             Context(
                 catalog=builder.catalog,
@@ -93,15 +104,27 @@ class Service:
                 feed=self.feed,
                 scan=self.actions.scan,
                 add_root=self.actions.add_root,
+                change_root=self.actions.change_root,
                 remove_root=self.actions.remove_root,
                 relocate_root=self.actions.relocate_root,
                 rescan_and_wait=self.actions.rescan_and_wait,
                 pause_hashing=self.actions.pause_hashing,
+                searching=searching,
                 progress=self.actions.progress,
             ),
             clock=clock,
         )
+        sources = pages.Sources(builder.catalog, MACHINE, searching, self.actions.progress)
+        self.app.routes.extend(pages.routes(sources))
         self._runner: asyncio.Runner | None = None
+
+    def catch_up(self) -> int:
+        """Bring the search index up to the catalog and return the generation that it is of."""
+        follower = Follower(self.builder.catalog, self.index)
+        try:
+            return follower.catch_up().seq
+        finally:
+            follower.close()
 
     def token(self, name: str, role: str) -> str:
         """Make a token and return its secret."""

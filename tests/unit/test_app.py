@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from registry.app import HASH, SCAN, Reading, open_registry, this_machine
+from registry.background import Background
 from registry.catalog.jobs import cancel_job, list_jobs
 from registry.config import load_settings
 from registry.errors import BadRequest, Cancelled, Conflict, NotFound
 from registry.hashing.reader import hash_file
 from registry.ingest.derive import read_unless_known
+from registry.ingest.settle import Rescan
+from registry.searching import open_searching
+from tests.support.served import until
 from tests.support.shelf import Counting, lora, open_shelf
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from registry.app import Registry
     from registry.hashing.reader import HashedFile, QuickHead
+    from registry.ingest.settle import Action
+    from registry.ingest.watched import Lost
 
 LIMIT = 20.0
 
@@ -73,14 +81,18 @@ def test_only_folders_become_roots(tmp_path: Path) -> None:
 
 def test_a_second_scan_of_a_root_is_told_who_scans_it(tmp_path: Path) -> None:
     gate = Gate()
-    settings = load_settings(data_dir=tmp_path / "data", workers=0)
+    settings = load_settings(data_dir=tmp_path / "data", workers=0, machine="here")
     folder = lora(tmp_path / "loras" / "a.safetensors", 1).parent
     with open_registry(settings, reading=Reading(gate.look)) as registry:
         root = registry.add_root(str(folder))
         (job_id,) = registry.start_scans(None)
         assert gate.reached.wait(LIMIT)
-        with pytest.raises(Conflict, match=f"job {job_id}, held by {registry.machine_id}"):
+        with pytest.raises(Conflict) as refused:
             registry.scan(root.id)
+        assert str(refused.value) == (
+            f"the scan of loras ({folder}) is running already, in process {os.getpid()} on the machine here"
+        )
+        assert f"/api/v1/jobs/{job_id}/cancel" in refused.value.remedy
         assert registry.scans[root.id].root.id == root.id
         gate.open.set()
         assert registry.scan_when_free(root.id).files == 1
@@ -108,7 +120,129 @@ def test_a_scan_that_is_cancelled_stops_and_the_next_one_completes(tmp_path: Pat
             assert [(one.kind, one.state) for one in list_jobs(conn)] == [(SCAN, "cancelled")]
     with open_registry(settings) as registry:
         assert registry.scan(root.id).files == 100
-        assert registry.root(root.id).files == 100
+        assert registry.root(root.id).files is None
+        assert [each.files for each in registry.counted(registry.roots())] == [100]
+
+
+def test_a_scan_says_how_many_files_it_expects_from_the_one_before(tmp_path: Path) -> None:
+    with open_shelf(tmp_path) as shelf:
+        for number in range(3):
+            lora(shelf.folder / f"{number}.safetensors", number)
+        shelf.scan()
+        lora(shelf.folder / "3.safetensors", 3).rename(shelf.folder / "2.safetensors")
+        (shelf.folder / "1.safetensors").unlink()
+        shelf.scan()
+        with shelf.registry.catalog.read() as conn:
+            assert [(job.done, job.total) for job in list_jobs(conn)] == [(2, 3), (3, None)]
+
+
+def test_several_scans_are_started_together_or_not_at_all(tmp_path: Path) -> None:
+    gate = Gate()
+    settings = load_settings(data_dir=tmp_path / "data", workers=0)
+    with open_registry(settings, reading=Reading(gate.look)) as registry:
+        first, second = (
+            registry.add_root(str(lora(tmp_path / name / f"{name}.safetensors", seed).parent)).id
+            for seed, name in enumerate(("first", "second"))
+        )
+        (job_id,) = registry.start_scans([second, second])
+        assert gate.reached.wait(LIMIT)
+        with pytest.raises(Conflict, match="the scan of second"):
+            registry.start_scans(None)
+        with pytest.raises(NotFound):
+            registry.start_scans([first, 99])
+        with registry.catalog.read() as conn:
+            assert [job.id for job in list_jobs(conn)] == [job_id]
+        gate.open.set()
+        assert registry.scan_when_free(second).files == 1
+        assert len(registry.start_scans(None)) == 2
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_a_root_that_is_removed_while_it_is_scanned_leaves_nothing_behind(
+    tmp_path: Path, *, cancelled: bool
+) -> None:
+    gate = Gate()
+    settings = load_settings(data_dir=tmp_path / "data", workers=0)
+    folder = tmp_path / "loras"
+    for number in range(100):
+        lora(folder / f"{number}.safetensors", number)
+    with open_registry(settings, reading=Reading(gate.look)) as registry:
+        root = registry.add_root(str(folder))
+        registry.start_scans(None)
+        assert gate.reached.wait(LIMIT)
+        registry.remove_root(root.id)
+        (job,) = registry.jobs.live()
+        if cancelled:
+            job.cancel()
+        gate.open.set()
+        until(lambda: not registry.jobs.live())
+        with registry.catalog.read() as conn:
+            states = conn.exec_driver_sql("SELECT DISTINCT state FROM file").scalars().all()
+            assert {*states} <= {"missing"}
+            assert [one.state for one in list_jobs(conn)] == ["cancelled" if cancelled else "done"]
+        assert registry.add_root(str(folder)).id == root.id
+        assert registry.scan(root.id).files == 100
+
+
+def test_opening_a_catalog_waits_for_no_writer(tmp_path: Path) -> None:
+    with open_shelf(tmp_path) as shelf:
+        lora(shelf.folder / "a.safetensors", 1)
+        shelf.scan()
+        with shelf.registry.catalog.write(), open_registry(shelf.registry.settings) as other:
+            assert [root.id for root in other.mounted_roots()] == [shelf.root.id]
+            assert [root.machine for root in other.roots()] == [shelf.registry.settings.machine]
+
+
+def test_a_new_name_of_the_machine_is_known_after_its_next_scan(tmp_path: Path) -> None:
+    with open_shelf(tmp_path) as shelf:
+        assert shelf.root.machine != "box"
+    settings = load_settings(data_dir=tmp_path / "data", workers=0, machine="box")
+    with open_registry(settings) as registry:
+        registry.scan(shelf.root.id)
+        assert registry.root(shelf.root.id).machine == "box"
+
+
+class Observed(Background):
+    """A background that remembers which roots it was told to look at."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.told: list[tuple[int, object]] = []
+        super().__init__(registry, open_searching(registry), watch=False)
+
+    def _tell(self, root_id: int, action: Action | Lost) -> None:
+        self.told.append((root_id, action))
+
+
+def test_roots_are_looked_at_again_for_what_matters_and_for_nothing_else(tmp_path: Path) -> None:
+    with open_shelf(tmp_path) as shelf:
+        registry, root_id = shelf.registry, shelf.root.id
+        background = Observed(registry)
+
+        def told() -> list[int]:
+            background.reconcile()
+            ids = [root for root, action in background.told if action == Rescan(b"")]
+            background.told.clear()
+            return ids
+
+        assert told() == [root_id]
+        lora(shelf.folder / "a.safetensors", 1)
+        shelf.scan()
+        registry.change_root(root_id, label="other", position=7, ignore_inode=True)
+        assert told() == []
+        registry.change_root(root_id, pickles=True)
+        assert told() == [root_id]
+        registry.change_root(root_id, poll="always")
+        assert told() == [root_id]
+        inner = shelf.folder / "inner"
+        inner.mkdir()
+        nested = registry.add_root(str(inner)).id
+        assert told() == [root_id, nested]
+        registry.remove_root(nested)
+        assert told() == [root_id]
+        registry.remove_root(root_id)
+        registry.add_root(str(shelf.folder))
+        assert told() == [root_id]
+        assert told() == []
 
 
 def test_hashing_that_is_cancelled_goes_on_where_it_was(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from registry.api.prepared import BLOCK, KEPT, Key, Prepared, PreparedAnswers
+from registry.api.prepared import BLOCK, KEPT, Draft, Key, Prepared, PreparedAnswers
 from registry.errors import CatalogFull
+from registry.wire.gzip_segments import compress_fragment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,10 +30,10 @@ def key(generation: int, route: str = "/list") -> Key:
     return Key(route, generation, 0)
 
 
-def building(of: Key, log: list[Key]) -> Callable[[Callable[[bytes], object]], Key]:
-    def build(write: Callable[[bytes], object]) -> Key:
+def building(of: Key, log: list[Key]) -> Callable[[Draft], Key]:
+    def build(draft: Draft) -> Key:
         log.append(of)
-        write(gzip.compress(BODY, 0))
+        draft.add([BODY])
         return of
 
     return build
@@ -97,11 +98,35 @@ def test_of_many_who_ask_at_once_one_makes_it(answers: PreparedAnswers) -> None:
     assert log == [key(1)]
 
 
+def test_segments_are_taken_over_from_the_answer_before(answers: PreparedAnswers) -> None:
+    taken: list[bool] = []
+
+    def build(generation: int, *segments: bytes) -> Callable[[Draft], Key]:
+        def filled(draft: Draft) -> Key:
+            for name in segments:
+                taken.append(draft.take_over(name))
+                if not taken[-1]:
+                    draft.add([compress_fragment(name * 1000), b"%d" % generation], name)
+            return key(generation)
+
+        return filled
+
+    def whole(made: Prepared) -> bytes:
+        body = gzip.decompress(b"".join(made.blocks()))
+        made.leave()
+        return body
+
+    assert whole(answers.get(key(1), build(1, b"a", b"b"))) == b"a" * 1000 + b"1" + b"b" * 1000 + b"1"
+    second = answers.get(key(2), build(2, b"b", b"c", b"a"))
+    assert whole(second) == b"b" * 1000 + b"1" + b"c" * 1000 + b"2" + b"a" * 1000 + b"1"
+    assert taken == [False, False, True, False, True]
+
+
 def test_an_answer_that_fails_leaves_nothing_and_can_be_made_again(
     answers: PreparedAnswers, tmp_path: Path
 ) -> None:
-    def failing(write: Callable[[bytes], object]) -> Key:
-        write(b"begun")
+    def failing(draft: Draft) -> Key:
+        draft.add([b"begun"])
         raise RuntimeError("no more")
 
     with pytest.raises(RuntimeError, match="no more"):
@@ -111,7 +136,7 @@ def test_an_answer_that_fails_leaves_nothing_and_can_be_made_again(
 
 
 def test_a_full_disk_is_named(answers: PreparedAnswers) -> None:
-    def failing(_: Callable[[bytes], object]) -> Key:
+    def failing(_: Draft) -> Key:
         raise OSError(28, "No space left on device")
 
     with pytest.raises(CatalogFull, match="No space left"):

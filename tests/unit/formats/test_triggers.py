@@ -92,6 +92,44 @@ def test_class_tokens_count_and_regularisation_folders_do_not() -> None:
     assert [word.word for word in found.folders] == ["neo man", "neo"]
 
 
+def test_regularisation_folders_do_not_count_wherever_they_are_named() -> None:
+    by_list = words(
+        {
+            "ss_dataset_dirs": '{"10_sks woman": {"n_repeats": 10, "img_count": 5}}',
+            "ss_reg_dataset_dirs": '{"1_woman": {"n_repeats": 1, "img_count": 100}}',
+            "ss_tag_frequency": '{"10_sks woman": {"sks": 5}, "1_woman": {"woman": 100}}',
+        }
+    )
+    subsets = [{"image_dir": "/x/7_neo", "is_reg": False}, {"image_dir": "/x/1_man", "is_reg": True}]
+    by_subset = words(
+        {
+            "ss_datasets": json.dumps(
+                [{"subsets": subsets, "tag_frequency": {"7_neo": {"a": 3}, "1_man": {"b": 9}}}]
+            )
+        }
+    )
+
+    assert [word.word for word in by_list.folders] == ["sks woman"]
+    assert [word.word for word in by_subset.folders] == ["neo"]
+
+
+def test_folders_of_musubi_count_and_lists_of_files_do_not() -> None:
+    datasets = [
+        {"image_directory": "C:\\x\\10_cat"},
+        {"video_directory": "/clips/dog", "image_jsonl_file": None},
+        {"image_jsonl_file": "/x/images.jsonl"},
+        {"video_jsonl_file": "/x/videos.jsonl"},
+        {"subsets": [{"image_dir": "/x/fine", "metadata_file": "meta.json"}, {"metadata_file": "more.json"}]},
+    ]
+
+    found = words({"ss_datasets": json.dumps(datasets)})
+
+    assert found.folders == (
+        TriggerWord("cat", "ss_datasets: 10_cat"),
+        TriggerWord("dog", "ss_datasets: dog"),
+    )
+
+
 def test_tags_are_those_of_the_training() -> None:
     metadata = {"ss_tag_frequency": '{"1_a": {"x": 2, "y": 5}}'}
 

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from registry.hashing.claims import RULES, check_claims
+from registry.hashing.claims import RULES, check_claims, claim_problems, judge_claims, read_claims
 from registry.hashing.reader import hash_file
+from registry.views import Claim, HeaderClaim
 from tests.support.files import write_safetensors
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from registry.hashing.reader import HashedFile
-    from registry.views import Claim
 
 EMPTY = hashlib.sha256().hexdigest()
 OTHER = hashlib.sha256(b"other").hexdigest()
@@ -78,12 +78,14 @@ def test_a_right_legacy_hash_of_a_small_file_says_nothing_either(files: Files) -
 
 
 def test_both_legacy_candidates_match(files: Files) -> None:
-    candidates = files.ordered.hashes.legacy_candidates
-    assert len(candidates) == 2
-    for value in candidates:
+    likely, other = files.ordered.hashes.sshs_legacy_hash, files.ordered.hashes.sshs_legacy_other
+    assert likely is not None
+    assert other is not None
+    assert likely != other
+    for value in (likely, other):
         claim = judge("sshs_legacy_hash", value, files.ordered)
         assert (claim.verdict, claim.computed) == ("match", value)
-    assert judge("sshs_legacy_hash", "0badf00d", files.ordered).computed == candidates[0]
+    assert judge("sshs_legacy_hash", "0badf00d", files.ordered).computed == likely
 
 
 @pytest.mark.parametrize(
@@ -154,3 +156,40 @@ def test_other_trainers_are_held_to_the_specification(files: Files) -> None:
 
 def test_a_model_hash_is_not_excused_by_the_trainer(files: Files) -> None:
     assert judge("sshs_model_hash", OTHER, files.turned, "OneTrainer").verdict == "differs"
+
+
+@pytest.mark.parametrize("value", ["likely", "other", "0badf00d", "e3b0c442", "abc", EMPTY, OTHER])
+def test_stored_digests_give_the_verdicts_of_a_file_just_hashed(files: Files, value: str) -> None:
+    for file in files:
+        hashes = file.hashes
+        named = {"likely": hashes.sshs_legacy_hash, "other": hashes.sshs_legacy_other}
+        metadata = dict.fromkeys((rule.key for rule in RULES), named.get(value, value) or "none")
+        kinds = ("sha256", "data_sha256", "sshs_legacy_hash", "sshs_legacy_other")
+        digests = {kind: found for kind in kinds if (found := getattr(hashes, kind))}
+        claims = read_claims(metadata, file.header, "OneTrainer")
+        assert judge_claims(claims, digests) == check_claims(metadata, hashes, file.header, "OneTrainer")
+
+
+def test_without_the_hash_of_the_other_padding_a_claim_that_needs_it_keeps_its_verdict() -> None:
+    digests = {"sha256": OTHER, "data_sha256": OTHER, "sshs_legacy_hash": "11111111"}
+    before = [
+        Claim("sshs_model_hash", "22222222", None, "match"),
+        Claim("sshs_legacy_hash", "22222222", "22222222", "match"),
+    ]
+
+    def judged(name: str, digits: str) -> Claim:
+        return judge_claims([HeaderClaim(name, digits, digits)], digests, before)[0]
+
+    assert judged("sshs_legacy_hash", "22222222") == before[1]
+    assert judged("sshs_legacy_hash", "33333333") == Claim("sshs_legacy_hash", "33333333", None, "unchecked")
+    assert judged("sshs_legacy_hash", "11111111").verdict == "match"
+    assert judged("sshs_legacy_hash", "e3b0c442").verdict == "hash_of_nothing"
+    assert judged("sshs_model_hash", "22222222").verdict == "differs"
+
+
+def test_all_claims_of_a_file_that_differ_are_one_problem(files: Files) -> None:
+    metadata = {"sshs_model_hash": OTHER, "sshs_legacy_hash": "0badf00d", "modelspec.hash_sha256": "?"}
+    claims = check_claims(metadata, files.ordered.hashes, files.ordered.header, None)
+    (note,) = claim_problems(claims)
+    assert f"sshs_model_hash is {OTHER}, but it is {data_hash(files.ordered)}; sshs_legacy_hash" in note.text
+    assert claim_problems(claims[2:]) == []

@@ -49,8 +49,7 @@ def test_a_real_layout_has_every_digest(tmp_path: Path) -> None:
 def test_autov1_of_a_file_under_one_mebibyte_is_that_of_nothing(tmp_path: Path) -> None:
     hashes = hash_file(write_safetensors(tmp_path / "a.safetensors", {"w": ("U8", (9,), 1)})).hashes
     assert hashes.autov1 == "e3b0c442"
-    assert hashes.sshs_legacy_hash == "e3b0c442"
-    assert hashes.legacy_candidates == ("e3b0c442",)
+    assert (hashes.sshs_legacy_hash, hashes.sshs_legacy_other) == ("e3b0c442", "e3b0c442")
 
 
 def test_autov1_reads_short_at_the_end_of_the_file(tmp_path: Path) -> None:
@@ -85,14 +84,14 @@ def test_a_virtual_header_over_one_mebibyte_is_unverifiable(tmp_path: Path) -> N
     tensors = {"w": ("U8", (1_200_000,), 5)}
     path = write_safetensors(tmp_path / "a.safetensors", tensors, {"ss_tag_frequency": "x" * (1 << 20)})
     hashes = hash_file(path).hashes
-    assert (hashes.sshs_legacy_hash, hashes.legacy_candidates) == (None, ())
+    assert (hashes.sshs_legacy_hash, hashes.sshs_legacy_other) == (None, None)
     assert hashes.data_sha256 is not None
 
 
 def test_a_header_of_very_many_tensors_is_unverifiable(tmp_path: Path) -> None:
     path = write_safetensors(tmp_path / "a.safetensors", {f"t{n}": ("U8", (), n) for n in range(24_000)})
     hashes = hash_file(path).hashes
-    assert hashes.legacy_candidates == ()
+    assert (hashes.sshs_legacy_hash, hashes.sshs_legacy_other) == (None, None)
     assert hashes.tensor_hash == naive_hashes(path.read_bytes()).tensor_hash
 
 
@@ -100,9 +99,13 @@ def test_an_unpadded_header_makes_the_unpadded_legacy_hash_the_first_candidate(t
     tensors = {"w": ("U8", (1_200_000,), 5)}
     path = write_safetensors(tmp_path / "a.safetensors", tensors, {"ss_a": "12"}, pad=False)
     padded = write_safetensors(tmp_path / "b.safetensors", tensors, {"ss_a": "12"}, pad=True)
-    first, second = hash_file(path).hashes.legacy_candidates
-    assert hash_file(padded).hashes.legacy_candidates == (second, first)
-    assert first == hash_file(path).hashes.autov1  # nothing but ss_ entries: virtual and real are one
+    bare, other = hash_file(path).hashes, hash_file(padded).hashes
+    assert bare.sshs_legacy_hash != bare.sshs_legacy_other
+    assert (other.sshs_legacy_hash, other.sshs_legacy_other) == (
+        bare.sshs_legacy_other,
+        bare.sshs_legacy_hash,
+    )
+    assert bare.sshs_legacy_hash == bare.autov1  # nothing but ss_ entries: virtual and real are one
 
 
 def test_tensors_out_of_name_order_have_no_name_order_hash(tmp_path: Path) -> None:

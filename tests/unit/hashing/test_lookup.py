@@ -48,6 +48,25 @@ def test_the_hash_of_nothing_is_known_at_any_length(length: int) -> None:
     assert not is_hash_of_nothing(FULL[:length])
 
 
+def test_all_hashes_of_an_empty_file_are_hashes_of_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.safetensors").write_bytes(b"")
+    without_data = write_safetensors(tmp_path / "b.safetensors", {})
+    empty = hash_file(tmp_path / "a.safetensors").hashes
+    small = hash_file(without_data).hashes
+
+    assert all(map(is_hash_of_nothing, (empty.sha256, empty.autov1, empty.autov2, empty.blake3, empty.crc32)))
+    of_data = (small.autov1, small.data_sha256, small.autov3, small.sshs_legacy_hash, small.tensor_hash)
+    assert all(is_hash_of_nothing(digest or "") for digest in of_data)
+    assert not any(map(is_hash_of_nothing, (small.sha256, small.blake3, small.crc32)))
+
+
+def test_more_zeros_than_a_crc_has_may_begin_another_hash() -> None:
+    assert is_hash_of_nothing("00000000")
+    assert not is_hash_of_nothing("000000000")
+    assert not is_hash_of_nothing("00000000ab")
+    assert not is_hash_of_nothing("0" * 64)
+
+
 def test_a_few_digits_are_not_the_hash_of_nothing() -> None:
     assert not is_hash_of_nothing("e3b0")
     assert not is_hash_of_nothing("")

@@ -11,11 +11,13 @@ from blake3 import blake3
 from registry.formats.packing import unpack_json
 from registry.hashing.reader import read_quick
 from registry.ingest.derive import Task, derive, derive_chunk, fold_inode, is_opened
-from tests.support.files import header_bytes, kohya_lora
+from tests.support.files import frame, header_bytes, kohya_lora
 from tests.support.shelf import lora
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from registry.hashing.reader import QuickHead
 
 
 def test_the_facts_of_a_lora_are_those_of_its_header(tmp_path: Path) -> None:
@@ -88,6 +90,47 @@ def test_what_cannot_be_read_is_a_problem(tmp_path: Path) -> None:
     assert (key, facts) == (1, None)
     assert problem is not None
     assert problem.slug == "unreadable-file"
+
+
+@pytest.mark.parametrize("readers", [1, 8])
+def test_a_file_we_fail_at_is_a_problem_and_the_others_are_looked_at(tmp_path: Path, readers: int) -> None:
+    tasks = [Task(key, str(lora(tmp_path / f"{name}.safetensors", key))) for key, name in enumerate("abcd")]
+
+    def fails(path: str, known: bytes | None) -> QuickHead | None:
+        head = read_quick(path)
+        if path.endswith("b.safetensors"):
+            raise OverflowError("\x1b[31m too large")
+        # What no reader returns stands for a header that no parser of ours should fail at.
+        return head._replace(data=None) if path.endswith("c.safetensors") else head  # type: ignore[arg-type]
+
+    answers = derive_chunk(tasks, readers, fails)
+
+    assert [answer.key for answer in answers] == [0, 1, 2, 3]
+    assert [answer.facts is not None for answer in answers] == [True, False, False, True]
+    problems = [answer.problem for answer in answers if answer.problem is not None]
+    assert [problem.slug for problem in problems] == ["reader-failed"] * 2
+    assert "OverflowError '\\x1b[31m too large'" in problems[0].text
+    assert "TypeError" in problems[1].text
+    assert "registry.formats.safetensors, line " in problems[1].text
+    assert all("This is a bug, please report it" in problem.text for problem in problems)
+
+
+def test_hostile_shapes_are_looked_at_like_any_broken_header(tmp_path: Path) -> None:
+    shapes = {
+        '["x",18446744073709551615]': "invalid-tensor",
+        "[[0],9000000000000000]": "invalid-tensor",
+        f"[{','.join(['18446744073709551615'] * 100_000)}]": "overflow",
+    }
+    path = tmp_path / "a.safetensors"
+    found = []
+    for shape in shapes:
+        path.write_bytes(frame(f'{{"a":{{"dtype":"F32","shape":{shape},"data_offsets":[0,4]}}}}') + b"data")
+        facts = derive(Task(0, str(path))).facts
+        assert facts is not None
+        assert facts.header is not None
+        found.append((facts.cause, len(facts.problems)))
+
+    assert found == [(cause, 1) for cause in shapes.values()]
 
 
 @pytest.mark.parametrize("readers", [1, 3, 8])

@@ -238,15 +238,18 @@ def test_a_file_that_cannot_be_read_is_a_problem_and_the_others_are_hashed(shelf
     assert shelf.problems() == set()
 
 
-def test_a_mistake_of_ours_ends_the_run_instead_of_hanging_it(shelf: Shelf) -> None:
-    lora(shelf.folder / "a.safetensors", 1)
+def test_a_mistake_of_ours_at_one_file_is_a_problem_of_that_file(shelf: Shelf) -> None:
+    for name in ("a", "b"):
+        lora(shelf.folder / f"{name}.safetensors", ord(name))
     shelf.scan()
 
-    def wrong(_name: str, **_options: Any) -> HashedFile:
-        raise ZeroDivisionError
+    def wrong(name: str, **options: Any) -> HashedFile:
+        return 1 // 0 if name.endswith("a.safetensors") else hash_file(name, **options)  # type: ignore[return-value]
 
-    with pytest.raises(ZeroDivisionError):
-        queue_of(shelf, wrong).run(never)
+    assert queue_of(shelf, wrong).run(never) == 1
+    assert shelf.problems() == {("reader-failed", "a.safetensors")}
+    (told,) = shelf.query("SELECT text FROM problem")
+    assert "ZeroDivisionError" in told["text"]
 
 
 def test_a_paused_queue_waits_and_goes_on(shelf: Shelf) -> None:
@@ -260,11 +263,32 @@ def test_a_paused_queue_waits_and_goes_on(shelf: Shelf) -> None:
             assert queue.progress.state == "paused"
         return len(asked) > 2
 
+    def done() -> bool:
+        return bool(shelf.counting.hashed) and queue.progress.files == 0
+
     queue = queue_of(shelf, shelf.counting.hash, allowed=allowed)
     queue.wake()
 
-    assert queue.run(never) == 1
+    with pytest.raises(Cancelled):
+        queue.run(done, wait=True)
+    assert shelf.files()["a.safetensors"]["hash_state"] == "done"
     assert asked[:3] == [0, 0, 0]
+
+
+def test_a_queue_that_need_not_wait_ends_where_hashing_is_no_longer_allowed(shelf: Shelf) -> None:
+    for number, size in enumerate((64, 128, 256)):
+        lora(shelf.folder / f"{size}.safetensors", number, size=size)
+    shelf.scan()
+    queue = queue_of(shelf, shelf.counting.hash, allowed=lambda: len(shelf.counting.hashed) < 2)
+
+    assert queue.run(never) == 2
+    assert (queue.progress.state, queue.progress.files) == ("paused", 1)
+    assert shelf.counting.hashed == ["64.safetensors", "128.safetensors"]
+    assert queue_of(shelf, hash_file, allowed=lambda: False).run(never) == 0
+
+    shelf.counting.clear()
+    assert queue.run(never) == 1
+    assert queue.progress.state == "idle"
 
 
 def test_progress_ends_with_nothing_left(shelf: Shelf) -> None:

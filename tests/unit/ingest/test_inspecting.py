@@ -7,7 +7,7 @@ import pytest
 
 from registry.errors import Cancelled, NotARegularFile, UnreadableFile
 from registry.ingest.inspecting import HASHES, KEYS, inspect_file, unreadable
-from tests.support.files import kohya_lora, write_safetensors
+from tests.support.files import frame, kohya_lora, write_safetensors
 from tests.support.naive_hashes import naive_hashes
 
 if TYPE_CHECKING:
@@ -43,6 +43,32 @@ def test_parameters_are_counted_over_all_tensors(tmp_path: Path) -> None:
     facts: dict[str, Any] = inspect_file(path)
     assert facts["header"]["parameters"] == 13
     assert facts["header"]["dtypes"] == {"F32": 1, "F16": 1}
+
+
+@pytest.mark.parametrize("count", [2, 300, 100_000])
+def test_what_a_rejected_header_claims_is_no_number_of_parameters(tmp_path: Path, count: int) -> None:
+    shape = ",".join(["18446744073709551615"] * count)
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(frame(f'{{"a":{{"dtype":"F32","shape":[{shape}],"data_offsets":[0,4]}}}}') + b"data")
+    facts: dict[str, Any] = inspect_file(path)
+    assert (facts["header"]["cause"], facts["header"]["tensors"]) == ("overflow", 1)
+    assert facts["header"]["parameters"] is None
+    path.write_bytes(write_safetensors(path, {"x": ("F32", (3,), 1)}).read_bytes()[:-1])
+    cut: dict[str, Any] = inspect_file(path)
+    assert (cut["header"]["cause"], cut["header"]["parameters"]) == ("truncated-data", None)
+
+
+def test_a_file_we_fail_at_can_be_described_like_one_that_cannot_be_read(tmp_path: Path) -> None:
+    path = kohya_lora(tmp_path / "a.safetensors", modules=6)
+
+    def fails(reached: int) -> None:
+        raise ZeroDivisionError(f"at {reached}")
+
+    with pytest.raises(UnreadableFile, match="This is a bug, please report it: ZeroDivisionError") as caught:
+        inspect_file(path, progress=fails)
+    facts: dict[str, Any] = unreadable(path, caught.value)
+    assert str(path) in facts["problems"][0]["text"]
+    assert facts["header"] is None
 
 
 def test_without_hashing_claims_are_unchecked(tmp_path: Path) -> None:

@@ -387,6 +387,33 @@ def test_pickles_are_listed_only_where_the_root_asks_and_never_parsed(shelf: She
     assert shelf.problems() == set()
 
 
+def test_a_root_that_lost_all_of_many_files_at_once_is_unreachable_though_something_else_is_there(
+    shelf: Shelf,
+) -> None:
+    for number in range(10):
+        lora(shelf.folder / "style" / f"a{number}.safetensors", number)
+    shelf.scan()
+    (shelf.folder / "style").rename(shelf.folder.parent / "unmounted")
+    (shelf.folder / "readme.txt").write_text("mount the drive here")
+
+    assert shelf.scan().unreachable
+    assert set(shelf.states().values()) == {"unreachable"}
+    (shelf.folder.parent / "unmounted").rename(shelf.folder / "style")
+    assert shelf.scan().restored == 10
+    assert set(shelf.states().values()) == {"present"}
+
+
+def test_a_few_files_that_were_cleared_away_are_missing(shelf: Shelf) -> None:
+    for number in range(9):
+        lora(shelf.folder / "style" / f"a{number}.safetensors", number)
+    (shelf.folder / "readme.txt").write_text("about these")
+    shelf.scan()
+    shutil.rmtree(shelf.folder / "style")
+
+    assert shelf.scan().missing == 9
+    assert set(shelf.states().values()) == {"missing"}
+
+
 def test_companions_come_and_go(shelf: Shelf) -> None:
     lora(shelf.folder / "d" / "a.safetensors", 1)
     shelf.scan()

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from registry.errors import Cancelled
-from registry.ingest.walk import Entry, Folder, Link, RootGone, Scope, Trouble, links, walk
+from registry.ingest.entries import Entry, Files, Folder, Item, Link, RootGone, Scope, Trouble
+from registry.ingest.walk import links, walk
 
 posix = pytest.mark.skipif(os.name == "nt", reason="needs POSIX files")
 
@@ -24,8 +25,17 @@ def put(root: Path, *names: str) -> None:
         path.write_bytes(name.encode())
 
 
+def files(scope: Scope, under: bytes = b"") -> list[Entry]:
+    runs = [item for item in walk(scope, under=under) if isinstance(item, Files)]
+    return [entry for run in runs for entry in run.entries]
+
+
+def names(item: Item) -> list[bytes]:
+    return [entry.rel for entry in item.entries] if isinstance(item, Files) else []
+
+
 def listed(scope: Scope, under: bytes = b"") -> list[bytes]:
-    return [item.rel for item in walk(scope, under=under) if isinstance(item, Entry)]
+    return [entry.rel for entry in files(scope, under)]
 
 
 def troubles(scope: Scope) -> list[tuple[str, bytes]]:
@@ -41,9 +51,9 @@ def test_files_come_in_byte_order_of_their_paths_across_folders(tmp_path: Path) 
 
 def test_an_entry_tells_size_time_and_inode_of_its_file(tmp_path: Path) -> None:
     put(tmp_path, "x/lora.SafeTensors")
-    (entry,) = [item for item in walk(Scope(str(tmp_path))) if isinstance(item, Entry)]
+    (entry,) = files(Scope(str(tmp_path)))
     real = (tmp_path / "x" / "lora.SafeTensors").stat()
-    where = (real.st_dev, real.st_ino, real.st_nlink)
+    where = (real.st_ino, real.st_dev, real.st_nlink)
     assert entry[:6] == (b"x/lora.SafeTensors", real.st_size, real.st_mtime_ns, *where)
     assert not entry.symlink
     assert not entry.placeholder
@@ -79,7 +89,7 @@ def test_roots_inside_the_root_are_left_out(tmp_path: Path) -> None:
 def test_each_folder_comes_first_with_the_names_asked_for(tmp_path: Path) -> None:
     put(tmp_path, "a.sft", "a.png", "a.doc", "sub/b.json", ".a.png")
     found = list(walk(Scope(str(tmp_path)), beside=lambda name: not name.endswith("doc")))
-    assert [type(item) for item in found] == [Folder, Entry, Folder]
+    assert [type(item) for item in found] == [Folder, Files, Folder]
     assert found[0] == Folder(b"", ("a.png",), ("a.sft",))
     assert found[2] == Folder(b"sub", ("b.json",), ())
 
@@ -252,12 +262,12 @@ def test_a_root_that_goes_away_during_the_walk_is_not_taken_for_an_empty_one(tmp
 
 
 def test_files_and_folders_that_vanish_during_the_walk_are_simply_not_there(tmp_path: Path) -> None:
-    put(tmp_path, "a.sft", "b.sft", "c/d.sft", "e.sft")
+    put(tmp_path, "a.sft", "b/b.sft", "c/d.sft", "e.sft")
     items = walk(Scope(str(tmp_path)))
-    assert next(items).rel == b"a.sft"
-    (tmp_path / "b.sft").unlink()
+    assert names(next(items)) == [b"a.sft"]
+    (tmp_path / "b" / "b.sft").unlink()
     shutil.rmtree(tmp_path / "c")
-    assert [item.rel for item in items] == [b"e.sft"]
+    assert [name for item in items for name in names(item)] == [b"e.sft"]
 
 
 def test_a_walk_can_be_stopped(tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from registry.ingest.entries import Files, Scope
 from registry.ingest.settle import Action, Beside, Gone, Moved, Ready, Rescan
-from registry.ingest.walk import Entry, Scope, walk
+from registry.ingest.walk import walk
 from registry.ingest.watch import Watcher
 from registry.ingest.watched import Lost, Report, Rhythm, Surroundings, Watched
 
@@ -157,7 +158,9 @@ def test_whoever_follows_the_actions_finds_all_files_dropped_at_once(root: Path,
         if isinstance(action, Ready):
             found.add(action.rel)
         elif isinstance(action, Rescan):
-            found.update(item.rel for item in walk(scope, under=action.folder) if isinstance(item, Entry))
+            for item in walk(scope, under=action.folder):
+                if isinstance(item, Files):
+                    found.update(entry.rel for entry in item.entries)
             started.set()
         if len(found) == 2000:
             all_found.set()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -92,6 +95,51 @@ def test_after_it_is_closed_nothing_is_started(tmp_path: Path) -> None:
     with pytest.raises(Cancelled):
         deriver.submit(tasks, 1)
     assert not [child for child in children if "multiprocessing.spawn" in " ".join(_command(child))]
+
+
+def program(folder: Path, at_start: str) -> subprocess.CompletedProcess[str]:
+    """Run a program whose children do something while they start, and which then looks at one file."""
+    script = folder / "program.py"
+    script.write_text(
+        "import os, signal\n"
+        "if __name__ == '__mp_main__':\n"
+        f"    {at_start}\n"
+        "from registry.errors import RegistryError\n"
+        "from registry.ingest.derive import Task\n"
+        "from registry.ingest.workers import Deriver\n"
+        "if __name__ == '__main__':\n"
+        "    deriver = Deriver(1)\n"
+        "    try:\n"
+        f"        tasks = [Task(0, {str(lora(folder / 'a.safetensors', 1))!r})]\n"
+        "        for _ in range(3):\n"
+        "            (answer,) = deriver.answers(deriver.submit(tasks, 1))\n"
+        "            print(answer.problem or answer.facts.cause)\n"
+        "    except RegistryError as error:\n"
+        "        print(error, '|', error.remedy)\n"
+        "    deriver.close()\n",
+        encoding="utf-8",
+    )
+    return subprocess.run(
+        [sys.executable, str(script)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3])},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="there the console tells everybody")
+def test_children_that_are_just_starting_leave_ctrl_c_to_the_parent(tmp_path: Path) -> None:
+    done = program(tmp_path, "os.kill(os.getpid(), signal.SIGINT)")
+    assert (done.stdout, done.stderr) == ("None\n" * 3, "")
+
+
+def test_children_that_cannot_start_are_given_up_and_no_file_is_blamed(tmp_path: Path) -> None:
+    done = program(tmp_path, "os.write(2, b'started\\n'); os._exit(3)")
+    assert done.stdout.startswith("the processes that read headers end before they have begun | ")
+    assert "set workers to 0" in done.stdout
+    assert 3 <= done.stderr.count("started") <= 6
 
 
 def test_without_workers_the_calling_thread_does_it(tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ def test_the_alias_is_the_output_name_even_if_it_says_none_or_nothing() -> None:
     [
         (b'{"', ".safetensors", True, True),
         (b'{"__metadata__"', ".SafeTensors", True, True),
-        (b'{"', ".sft", True, True),
+        (b'{"', ".sft", True, False),
         (b"{'", ".safetensors", True, True),
         (b'{"', ".safetensors", False, False),
         (b'{ "', ".safetensors", True, False),
@@ -211,15 +211,16 @@ def test_an_item_has_exactly_four_keys_in_order() -> None:
 @pytest.mark.parametrize("count", [0, 1, 2, 5])
 def test_the_list_is_the_items_joined(count: int) -> None:
     items = [a1111.Item(f"n{i}", f"a{i}", f"/p{i}", b"{}") for i in range(count)]
-    body = b"".join(a1111.encode_list(items))
+    (route,) = [route for route in a1111.ROUTES if route.operation is Operation.LIST_LORAS]
+    body = b"".join(route.encode(items)).join(route.around)
     assert body == b"[" + b",".join(map(a1111.encode_item, items)) + b"]"
     assert len(json.loads(body)) == count
 
 
 def test_rendered_metadata_pass_through_the_list_untouched() -> None:
     token = object()
-    parts = list(a1111.encode_list([a1111.Item("n", "a", "/p", token)]))
-    assert parts == [b'[{"name":"n","alias":"a","path":"/p","metadata":', token, b"}]"]
+    parts = list(a1111.encode_entries([a1111.Item("n", "a", "/p", token)]))
+    assert parts == [b'{"name":"n","alias":"a","path":"/p","metadata":', token, b"}"]
 
 
 def test_a_refresh_answers_null() -> None:

@@ -142,7 +142,7 @@ def test_httpx_reads_every_item_of_an_assembled_list() -> None:
         )
         for i, m in enumerate(metadata)
     ]
-    chunks = list(segments.gzip_member(a1111.encode_list(items)))
+    chunks = list(segments.gzip_member([b"[", *a1111.encode_entries(items), b"]"]))
     with serving(chunks) as url, httpx.Client(trust_env=False) as client:
         answer = client.get(url)
     assert [item["metadata"]["ss_seed"] for item in answer.json()] == [str(i) for i in range(500)]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from registry.catalog.engine import Catalog
-from registry.catalog.jobs import cancel_job, get_job, start_job
+from registry.catalog.jobs import cancel_job, get_job, list_jobs, start_job
 from registry.catalog.migrate import ensure_schema
 from registry.errors import BadRequest, Cancelled, CatalogFull, Conflict
 from registry.work.jobs import JobContext, Jobs
@@ -78,12 +78,25 @@ def test_a_failure_is_raised_and_kept_in_the_row(catalog: Catalog, jobs: Jobs) -
 
 
 def test_the_same_job_runs_once_at_a_time_and_the_second_is_told_who_holds_it(jobs: Jobs) -> None:
-    jobs.register("wait", until_cancelled)
+    jobs.register("wait", until_cancelled, lambda key: f"the wait for {key}")
     first = jobs.start("wait", "x")
-    with pytest.raises(Conflict, match=rf"job {first}, held by {jobs.owner}"):
+    said = f"^the wait for x is running already, in process {os.getpid()} on the machine m1$"
+    with pytest.raises(Conflict, match=said) as refused:
         jobs.start("wait", "x")
+    assert f"/api/v1/jobs/{first}/cancel" in refused.value.remedy
     jobs.start("wait", "y")
     assert len(jobs.live()) == 2
+
+
+def test_of_several_jobs_none_is_started_where_one_cannot_be(catalog: Catalog, jobs: Jobs) -> None:
+    jobs.register("wait", until_cancelled)
+    first = jobs.start("wait", "b")
+    with pytest.raises(Conflict, match="wait b is running already"):
+        jobs.start_all("wait", ["a", "b", "c"])
+    with catalog.read() as conn:
+        assert [one.id for one in list_jobs(conn)] == [first]
+    assert len(jobs.start_all("wait", ["a", "c"])) == 2
+    assert sorted(context.key for context in jobs.live()) == ["a", "b", "c"]
 
 
 def test_a_cancelled_job_stops_by_its_row_alone(catalog: Catalog, jobs: Jobs) -> None:

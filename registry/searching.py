@@ -1,0 +1,40 @@
+"""The search of an open registry put together; apart from `registry.app`, because most commands need none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from registry.app import catalog_name
+from registry.errors import IndexTaken
+from registry.search.catchup import Follower, Progress
+from registry.search.index import Place
+from registry.search.service import Searching
+from registry.search.translations import load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from registry.app import Registry
+
+
+def place_of(registry: Registry) -> Place:
+    """Return where the search index lies; each catalog has one on each machine."""
+    settings = registry.settings
+    return Place(settings.data_dir / f"search-{catalog_name(settings)}")
+
+
+def open_searching(registry: Registry) -> Searching:
+    """Return what answers queries, from the index as it is."""
+    return Searching(registry.catalog, place_of(registry), load(registry.settings.tag_tables))
+
+
+def catch_up(registry: Registry, report: Callable[[Progress], None] = lambda _progress: None) -> bool:
+    """Bring the search index up to date in this thread; return False if another process does that."""
+    follower = Follower(registry.catalog, place_of(registry), report=report)
+    try:
+        follower.catch_up()
+    except IndexTaken:
+        return False
+    finally:
+        follower.close()
+    return True
