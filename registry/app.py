@@ -48,7 +48,7 @@ from registry.ingest.derive import DERIVED_VERSION, read_unless_known
 from registry.ingest.hashqueue import HashQueue
 from registry.ingest.hashreaders import Rules
 from registry.ingest.mounts import filesystem_of, require_sqlite_safe
-from registry.ingest.paths import canonical_root
+from registry.ingest.paths import canonical_root, same_path
 from registry.ingest.scanning import Engine, ScanCounts, scan_root
 from registry.ingest.throttle import Throttle, within_hours
 from registry.ingest.workers import Deriver
@@ -138,7 +138,7 @@ class Registry:
     def add_root(self, path: str, *, actor: str | None = None, **options: object) -> RootView:
         """Add a folder as a root, or return the root it is already.
 
-        Raises NotFound if there is no such folder, BadRequest for a file.
+        Raises NotFound if there is no such folder and it is no root, BadRequest for a file.
         """
         return self.put_root(path, actor=actor, **options)[0]
 
@@ -147,6 +147,10 @@ class Registry:
         whole = canonical_root(path)
         folder = Path(whole)
         if not folder.exists():
+            for known in self.mounted_roots():
+                if known.path is not None and same_path(known.path, whole):
+                    # A drive that is offline just now: a scan of it says so.
+                    return known, False
             raise NotFound(
                 f"there is no folder {whole}", remedy="check the spelling; quote names with blanks"
             )

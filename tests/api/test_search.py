@@ -134,6 +134,30 @@ def test_pages_follow_one_another_and_a_cursor_belongs_to_its_order(service: Ser
         assert service.ask("GET", f"{SEARCH}?{wrong}").status_code == 400, wrong
 
 
+@pytest.mark.parametrize("sort", ["name", "-added", "rank", "-size"])
+def test_a_walk_meets_each_lora_once_whatever_comes_meanwhile(
+    service: Service, builder: Builder, sort: str
+) -> None:
+    for number in range(30):
+        builder.file(1, f"walk/style_{number % 10}_{number:02d}.safetensors", {})
+    builder.write()
+    service.catch_up()
+    there = {item["id"] for item in service.get(f"{SEARCH}?limit=1000")["items"]}
+    met: list[int] = []
+    cursor = ""
+    while True:
+        page = service.get(f"{SEARCH}?sort={sort}&limit=7{cursor}")
+        met += [item["id"] for item in page["items"]]
+        if page["next_cursor"] is None:
+            break
+        cursor = f"&cursor={page['next_cursor']}"
+        builder.file(1, f"walk/style_{len(met)}_new.safetensors", {})
+        builder.write()
+        service.catch_up()
+    assert len(met) == len(set(met))
+    assert set(met) >= there
+
+
 def test_what_was_ignored_is_told_and_a_misspelt_word_is_put_right(service: Service) -> None:
     answer = service.get(f"{SEARCH}?q={quote('rank: detail')}")
     assert names(answer)

@@ -8,35 +8,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from registry.search.documents import sort_key
-from registry.search.engine import Engine
 from registry.search.fields import FACETS, FIELDS, SORTS
-from registry.search.index import Place, State, Writer
 from registry.search.matcher import matches
 from registry.search.nodes import Sort
+from tests.support.search_index import indexed
 from tests.support.search_records import node, record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from registry.views import SearchRecord
+    from registry.search.engine import Engine
 
 SEEDS = range(6)
 QUERIES = 150
-
-
-def indexed(folder: Path, records: Iterable[SearchRecord]) -> Engine:
-    """Return an engine over an index of the records, made of several commits."""
-    place = Place(folder)
-    name = place.fresh()
-    writer = Writer(place.open(name))
-    some = list(records)
-    for start in range(0, len(some), 25):
-        writer.add(some[start : start + 25])
-        documents = writer.commit()
-    writer.close()
-    place.keep(State(name, 1, 1, documents))
-    return Engine(place)
 
 
 def walk(engine: Engine, where: object, sort: Sort, limit: int) -> Iterator[int]:

@@ -202,6 +202,18 @@ def test_a_new_name_of_the_machine_is_known_after_its_next_scan(tmp_path: Path) 
         assert registry.root(shelf.root.id).machine == "box"
 
 
+def test_a_root_whose_folder_is_away_can_be_named_and_is_then_unreachable(tmp_path: Path) -> None:
+    with open_shelf(tmp_path) as shelf:
+        lora(shelf.folder / "a.safetensors", 1)
+        shelf.scan()
+        shelf.folder.rename(tmp_path / "away")
+        again = shelf.registry.add_root(str(shelf.folder))
+        assert again.id == shelf.root.id
+        assert shelf.registry.scan(again.id).unreachable
+        with pytest.raises(NotFound):
+            shelf.registry.add_root(str(tmp_path / "never"))
+
+
 class Observed(Background):
     """A background that remembers which roots it was told to look at."""
 
