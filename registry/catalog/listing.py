@@ -70,8 +70,11 @@ def listed_names(conn: Connection, extensions: Sequence[str]) -> Iterator[tuple[
     That is by root, then in A1111's natural order.
     """
     query = _listed(extensions, FILE.c.name, FILE.c.id, FILE.c.lora_id)
-    for name, file_id, lora_id in conn.execute(query.order_by(*_ORDER).execution_options(yield_per=_FETCHED)):
-        yield name, ListedName(file_id, lora_id)
+    # As the driver gives them: there are as many rows as files, and nothing in them needs its type converted.
+    cursor = conn.execute(query.order_by(*_ORDER)).cursor
+    while rows := cursor.fetchmany(_FETCHED):
+        for name, file_id, lora_id in rows:
+            yield name, ListedName(file_id, lora_id)
 
 
 def last_of_shared_names(conn: Connection, extensions: Sequence[str]) -> dict[str, ListedName]:
@@ -115,7 +118,7 @@ def listed_files(conn: Connection, file_ids: Sequence[int]) -> list[ListedFile]:
         .outerjoin(HEADER, HEADER.c.id == FILE.c.header_id)
         .where(FILE.c.id.in_(file_ids))
     )
-    found = {row[0]: ListedFile(*row) for row in conn.execute(query).all()}
+    found = {row[0]: ListedFile._make(row) for row in conn.execute(query).cursor.fetchall()}
     return [found[file_id] for file_id in file_ids]
 
 

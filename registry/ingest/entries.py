@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from registry.errors import NotFound
@@ -11,7 +10,9 @@ from registry.views import FileStat
 from registry.wire.companions import MODEL_EXTENSIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import os
+
+    from registry.catalog.known import Quick
 
 
 class RootGone(NotFound):
@@ -21,8 +22,7 @@ class RootGone(NotFound):
 class Entry(NamedTuple):
     """A model file; `size` in bytes, `device`, `inode` and `nlink` those of a symlink's target.
 
-    The first four are what tells an untouched file. `placeholder` marks a file whose bytes are in a cloud and
-    would be fetched by reading them.
+    `placeholder` marks a file whose bytes are in a cloud and would be fetched by reading them.
     """
 
     rel: bytes
@@ -40,16 +40,26 @@ class Entry(NamedTuple):
         return FileStat(self.size, self.mtime_ns, self.device, self.inode, self.nlink)
 
 
-# A named tuple without the call in Python that fills one: there is one for each file of each scan.
-_Fields = tuple[bytes, int, int, int, int, int, bool, bool]
-new_entry: Callable[[_Fields], Entry] = partial(tuple.__new__, Entry)
-
-
 class Files(NamedTuple):
-    """Model files of one folder that follow one another in byte order, and whether some are placeholders."""
+    """Model files of one folder that follow one another in byte order: what tells each untouched, its stat.
 
-    entries: list[Entry]
-    placeholders: bool = False
+    `linked` are the paths of those that symlinks lead to, `placeholders` of those whose bytes are in a cloud.
+    """
+
+    quick: list[Quick]
+    stats: list[os.stat_result]
+    linked: frozenset[bytes] = frozenset()
+    placeholders: frozenset[bytes] = frozenset()
+
+    @property
+    def entries(self) -> list[Entry]:
+        """All that is known of each file; most are untouched, and nobody asks."""
+        return [
+            Entry(
+                *quick, found.st_dev, found.st_nlink, quick[0] in self.linked, quick[0] in self.placeholders
+            )
+            for quick, found in zip(self.quick, self.stats, strict=True)
+        ]
 
 
 class Folder(NamedTuple):

@@ -161,7 +161,7 @@ def _merge(scan: _Scan, under: bytes) -> None:
     asked = 0
     for item in walk(scan.scope, under=under, beside=may_be_companion, cancelled=scan.engine.cancelled):
         if type(item) is Files:
-            count = len(item.entries)
+            count = len(item.quick)
             scan.counts.files += count
             if _untouched(item, rows, beside, any_inode=any_inode):
                 rows.skip(count)
@@ -184,13 +184,12 @@ def _merge(scan: _Scan, under: bytes) -> None:
 
 
 def _untouched(files: Files, rows: KnownRows, beside: Beside, *, any_inode: bool) -> bool:
-    entries = files.entries
-    quick = [(*entry[:3], 0) for entry in entries] if any_inode else [entry[:4] for entry in entries]
+    quick = [(*one[:3], 0) for one in files.quick] if any_inode else files.quick
     if files.placeholders or not rows.begin_with(quick):
         return False
     if not (beside.here or rows.have_companions):
         return True
-    return not any(beside.differs(entry.rel) for entry in entries)
+    return not any(beside.differs(one[0]) for one in quick)
 
 
 def _meet(scan: _Scan, entry: Entry, rows: KnownRows, beside: Beside) -> None:

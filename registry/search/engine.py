@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 RANKED: Final = 1000
 """Hits by relevance that can be paged through; what is beyond is found by saying more, or by another sort."""
 _NEWEST: Final = Sort("added", descending=True)
+_MORE: Final = 100  # hits that are looked at beyond a page, for the sake of equal ones
 _PLACES: Final = 4  # decimals of a score that count; hits closer than that are equal
 
 
@@ -154,16 +155,23 @@ class Engine:
         searcher: tantivy.Searcher, compiler: Compiler, where: Node | None, start: int, limit: int
     ) -> tuple[list[int], int, Place | None]:
         """Return a page of the best hits; of equal ones the newest comes first."""
-        result = searcher.search(compiler.scored(where), RANKED)
+        query, end = compiler.scored(where), start + limit
+        window = min(RANKED, end + _MORE)
+        while True:
+            result = searcher.search(query, window)
+            scores = [round(float(score), _PLACES) for score, _ in result.hits]
+            # Which of equal hits are the newest can only be said of all of them.
+            if window == RANKED or len(scores) < window or scores[end - 1] > scores[-1]:
+                break
+            window = RANKED
         total = _total(result)
-        scores = [round(float(score), _PLACES) for score, _ in result.hits]
         addresses = [address for _, address in result.hits]
         ids = searcher.fast_field_values(ID, addresses)
         dates = searcher.fast_field_values("n_date", addresses)
         ranked = sorted(zip(scores, dates, ids, strict=True), reverse=True, key=_rank)
         shown = [int(lora_id or 0) for _, _, lora_id in ranked[start : start + limit]]
         end = start + len(shown)
-        return shown, total, Place(end, 0) if end < len(ranked) else None
+        return shown, total, Place(end, 0) if end < min(total, RANKED) else None
 
 
 def _total(result: tantivy.SearchResult) -> int:

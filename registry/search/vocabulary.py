@@ -105,13 +105,15 @@ def _values(
 def _words(searcher: tantivy.Searcher, word: str, translations: Translations) -> Iterator[Suggestion]:
     prefix = text.key(word)
     yield from _translated(searcher, word, translations, "tag:")
-    names = searcher.terms_with_prefix("whole", prefix, limit=5)
+    # There are as many names as files; with one letter typed, they tell nobody anything.
+    long_enough = len(prefix) > 1 or not prefix.isascii()
+    names = searcher.terms_with_prefix("whole", prefix, limit=5) if long_enough else []
     for value, count in names:
         yield Suggestion(value, f"name:{quoted(value)}", "name", count)
     for value, count in searcher.terms_with_prefix("k_tag", prefix, limit=6):
         yield Suggestion(value, f"tag:{quoted(value)}", "tag", count, translations.name(value))
     whole = {value for value, _ in names}
-    for value, count in searcher.terms_with_prefix("t_name", prefix, limit=4):
+    for value, count in searcher.terms_with_prefix("t_name", prefix, limit=4) if long_enough else ():
         if value not in whole:
             yield Suggestion(value, value, "name", count)
 

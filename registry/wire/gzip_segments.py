@@ -78,19 +78,26 @@ def combine_crc(first: int, second: int, second_size: int) -> int:
 
 
 def join_fragments(parts: Iterable[Fragment | bytes]) -> Fragment:
-    """Join compressed pieces and raw bytes, which are stored, into one piece."""
+    """Join compressed pieces and raw bytes, which are stored with their neighbours, into one piece."""
     out: list[bytes] = []
+    raw: list[bytes] = []
     crc = size = 0
-    for part in _merged(parts):
-        if isinstance(part, Fragment):
-            out.append(part.deflate)
-            crc = combine_crc(crc, part.crc, part.size)
-            size += part.size
-        else:
-            out.extend(_stored(part))
-            crc = zlib.crc32(part, crc)
-            size += len(part)
-    return Fragment(b"".join(out), crc, size)
+    for part in parts:
+        if isinstance(part, bytes):
+            raw.append(part)
+            continue
+        if raw:
+            data = b"".join(raw)
+            raw.clear()
+            out.append(b"".join(_stored(data)))
+            crc = zlib.crc32(data, crc)
+            size += len(data)
+        out.append(part.deflate)
+        crc = combine_crc(crc, part.crc, part.size)
+        size += part.size
+    data = b"".join(raw)
+    out.append(b"".join(_stored(data)))
+    return Fragment(b"".join(out), zlib.crc32(data, crc), size + len(data))
 
 
 def gzip_member(parts: Iterable[Fragment | bytes]) -> Iterator[bytes]:
@@ -121,31 +128,14 @@ def _chunks(parts: Iterable[Fragment | bytes]) -> Iterator[list[Fragment | bytes
         yield waiting
 
 
-def _merged(parts: Iterable[Fragment | bytes]) -> Iterator[Fragment | bytes]:
-    """Join neighbouring raw bytes, as long as they fit one stored block."""
-    raw = b""
-    for part in parts:
-        if isinstance(part, Fragment):
-            if raw:
-                yield raw
-                raw = b""
-            yield part
-        elif len(raw) + len(part) <= _MAX_STORED:
-            raw += part
-        else:
-            if raw:
-                yield raw
-            raw = part
-    if raw:
-        yield raw
-
-
-def _stored(data: bytes) -> Iterator[bytes]:
+def _stored(data: bytes) -> list[bytes]:
+    blocks: list[bytes] = []
     for start in range(0, len(data), _MAX_STORED):
         block = data[start : start + _MAX_STORED]
         length = len(block)
-        yield b"\x00" + length.to_bytes(2, "little") + (length ^ _MAX_STORED).to_bytes(2, "little")
-        yield block
+        blocks.append(b"\x00" + length.to_bytes(2, "little") + (length ^ _MAX_STORED).to_bytes(2, "little"))
+        blocks.append(block)
+    return blocks
 
 
 _Operator = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, ...]]
