@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -27,6 +28,13 @@ class Server(uvicorn.Server):
         ours = {"proxy_headers": False, "server_header": False, "timeout_graceful_shutdown": _STOP_SECONDS}
         super().__init__(uvicorn.Config(app, **{**ours, **options}))
         self._feed = feed
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start listening."""
+        await super().startup(sockets=sockets)
+        # What was loaded by now stays; looking for cycles in all of it again and again slows long lists down.
+        gc.collect()
+        gc.freeze()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening, let running requests finish, then stop."""
