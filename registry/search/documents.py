@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from bisect import bisect_left
 from functools import lru_cache, partial
-from itertools import chain, compress
+from itertools import chain, compress, islice
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 _INT64: Final = 1 << 63
 _MAX_FACET: Final = 200
 _SHORT: Final = 40
-_REMEMBERED: Final = 1 << 17
-"""Texts of up to 40 characters are remembered: most of a library is made of some ten thousand of them."""
+_REMEMBERED: Final = 1 << 16
+"""So many texts of up to 40 characters are remembered: a library is made of some ten thousand of them."""
 
 Made = TypeVar("Made")
 Values = dict[str, list[object]]
@@ -93,14 +93,14 @@ def _put_tags(values: Values, pairs: Sequence[tuple[str, int]]) -> None:
 
 def _put_fields(values: Values, record: SearchRecord) -> None:
     known: list[object] = []
-    for name, read, terms_field, read_terms, number_field, read_number, facet_field, facet in _ROWS:
+    for name, read, terms_field, read_terms, number_field, kind, facet_field, facet in _ROWS:
         found = [value for value in read(record) if value is not None and value != ""]
         if found:
             known.append(name)
             if read_terms is not None:
-                values[terms_field] = list(dict.fromkeys(read_terms(found)))
-            if read_number is not None:
-                values[number_field] = read_number(found)
+                values[terms_field] = read_terms(found)
+            if number_field is not None:
+                values[number_field] = _number(kind, found)
         if facet is not None:
             values[facet_field] = [value[:_MAX_FACET] for value in facet(record)]
     values["known"] = known
@@ -209,38 +209,45 @@ class _Row(NamedTuple):
     name: str
     read: Read
     terms_field: str
-    read_terms: Callable[[list[object]], Iterable[object]] | None
-    number_field: str
-    read_number: Callable[[list[object]], list[object]] | None
+    read_terms: Callable[[list[object]], list[object]] | None
+    number_field: str | None
+    kind: Kind
     facet_field: str
     facet: Callable[[SearchRecord], Iterable[str]] | None
 
 
 def _laid_out(row: Field) -> _Row:
-    # Tags are put in by themselves.
-    has_terms = row.kind in KEYS and row.name != "tag"
+    # Tags are put in by themselves; here it only counts whether there are any.
+    is_tag = row.name == "tag"
+    has_terms = row.kind in KEYS and not is_tag
     return _Row(
         row.name,
-        row.read,
+        _first_tag if is_tag else row.read,
         f"k_{row.name}",
         _TERMS.get(row.kind, partial(_terms, row.kind)) if has_terms else None,
-        f"n_{row.name}",
-        partial(_number, row.kind) if row.kind in NUMERIC else None,
+        f"n_{row.name}" if row.kind in NUMERIC else None,
+        row.kind,
         f"f_{row.name}",
         row.facet,
     )
 
 
-def _terms(kind: Kind, found: list[object]) -> Iterable[str]:
-    return [term for value in found for term in terms(kind, value)]
+def _first_tag(record: SearchRecord) -> Iterable[object]:
+    return islice((tag for tag, _ in record.tags if tag), 1)
 
 
-def _key_terms(found: list[object]) -> Iterable[str]:
-    return map(_keys.__getitem__, map(str, found))
+def _terms(kind: Kind, found: list[object]) -> list[object]:
+    return list(dict.fromkeys([term for value in found for term in terms(kind, value)]))
 
 
-def _hash_terms(found: list[object]) -> Iterable[str]:
-    return map(str, found)
+def _key_terms(found: list[object]) -> list[object]:
+    if len(found) == 1:
+        return [_keys[str(found[0])]]
+    return list(dict.fromkeys(map(_keys.__getitem__, map(str, found))))
+
+
+def _hash_terms(found: list[object]) -> list[object]:
+    return list(dict.fromkeys(map(str, found)))
 
 
 # What `terms` gives one by one, for kinds that most fields are of or that have many values.
@@ -248,6 +255,12 @@ _TERMS: Final = {Kind.KEY: _key_terms, Kind.HASH: _hash_terms}
 
 
 def _number(kind: Kind, found: list[object]) -> list[object]:
+    first = found[0]
+    # What nearly all numbers are, without a closer look.
+    if type(first) is float and kind in FLOATS:
+        return found[:1]
+    if type(first) is int and kind not in FLOATS and -_INT64 <= first < _INT64:
+        return found[:1]
     numbers: list[object] = [n for value in found if (n := number_of(kind, value)) is not None]
     return numbers[:1]
 
