@@ -25,13 +25,14 @@ import sys
 import tempfile
 import time
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bench import search_served
 from bench.ingest import Memory
 from bench.search_catalog import catalog_of, url
 from bench.search_library import vocabulary
+from bench.search_served import measure_served, told
 from registry.catalog.engine import Catalog
 from registry.search.catchup import Follower
 from registry.search.index import Place
@@ -62,29 +63,10 @@ FACETS: Final = {
 }
 """Facets, and how SQL has their values."""
 PAIRS: Final = ("盲盒", "汉服", "水墨", "少年", "眼睛", "微笑", "机甲", "巫女", "制服", "长发")
-TYPED: Final = (
-    "long_hair",
-    "blue_eyes",
-    "dumbbell",
-    "sunght",
-    "Detail",
-    "1girl",
-    "盲盒",
-    "猫",
-    "tag:lo",
-    "arch:s",
-)
+TYPED: Final = ("long_hair", "blue_eyes", "dumbbell", "Detail", "1girl", "盲盒", "猫", "tag:lo", "arch:s")
 SORTS: Final = (Sort("name"), Sort("date", descending=True), Sort("rank"), Sort("lr"))
 DEPTH: Final = 0.99
 TURNS: Final = 60
-
-
-def told(seconds: Iterable[float], target: float | None = None) -> dict[str, float]:
-    """Return the median and the 95th percentile of some times, in milliseconds, and a target of that."""
-    ordered = sorted(seconds)
-    p95 = ordered[max(0, round(0.95 * len(ordered)) - 1)]
-    figures = {"p50_ms": round(statistics.median(ordered) * 1000, 3), "p95_ms": round(p95 * 1000, 3)}
-    return figures if target is None else {**figures, "target_p95_ms": target}
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -123,13 +105,9 @@ def measure_engine(engine: Engine, catalog: Catalog, loras: int) -> dict[str, An
     """Time text queries, bare and with filters and facets, and eight GROUP BYs over the same matches."""
     asked = [tree(text) for text in texts()]
     narrow = [tree(f"{text} {FILTERS}") for text in texts()]
-    text = rounds(lambda where=where: engine.search(where, limit=50) for where in asked)  # type: ignore[misc]
-    faceted = rounds(
-        lambda where=where: engine.search(where, limit=50, facets=list(FACETS))  # type: ignore[misc]
-        for where in narrow
-    )
-    pairs = [tree(pair) for pair in PAIRS]
-    cjk = rounds(lambda where=where: engine.search(where, limit=50) for where in pairs)  # type: ignore[misc]
+    text = rounds(partial(engine.search, where, limit=50) for where in asked)
+    faceted = rounds(partial(engine.search, where, limit=50, facets=list(FACETS)) for where in narrow)
+    cjk = rounds(partial(engine.search, tree(pair), limit=50) for pair in PAIRS)
     ours = told(faceted, 20)
     in_catalog, in_memory = (told(took) for took in group_bys(engine, catalog, narrow, loras))
     return {
@@ -210,16 +188,11 @@ def measure_suggest(searching: Searching) -> dict[str, Any]:
     """Time what is suggested for each beginning of some words."""
     words = [*TYPED, *{text.rpartition(" ")[2] for text in texts()}]
     typed = sorted({word[:end] for word in words for end in range(1, len(word) + 1)})
+    letters = [word for word in typed if len(word) == 1]
     return {
         "beginnings": len(typed),
-        **told(rounds(lambda word=word: searching.suggest(word) for word in typed), 5),  # type: ignore[misc]
-        "one_letter": told(
-            rounds(
-                lambda word=word: searching.suggest(word)  # type: ignore[misc]
-                for word in typed
-                if len(word) == 1
-            )
-        ),
+        **told(rounds(partial(searching.suggest, word) for word in typed), 5),
+        "one_letter": told(rounds(partial(searching.suggest, letter) for letter in letters)),
     }
 
 
@@ -233,13 +206,10 @@ def measure_paging(engine: Engine) -> dict[str, Any]:
         cursor = None
         for _ in range(int(DEPTH * total / 1000)):
             cursor = engine.search(where, sort=sort, limit=1000, cursor=cursor).next_cursor
-        first, deep = [], []
-        for _ in range(TURNS):
-            first.append(timed(lambda: engine.search(where, sort=sort, limit=50)))  # noqa: B023 - called here
-            deep.append(
-                timed(lambda: engine.search(where, sort=sort, limit=50, cursor=cursor))  # noqa: B023
-            )
-        ours, theirs = told(deep), told(first)
+        first = partial(engine.search, where, sort=sort, limit=50)
+        deep = partial(first, cursor=cursor)
+        turns = [(timed(first), timed(deep)) for _ in range(TURNS)]
+        theirs, ours = (told(took) for took in zip(*turns, strict=True))
         name = f"{sort.field}{' of a word' if where else ''}"
         figures[name] = {
             "matches": total,
@@ -307,7 +277,7 @@ def measure(data: Path, loras: int, parts: list[str], files: int) -> dict[str, A
     catalog.close()
     if {"http", "fresh"} & {*parts}:
         queries = [f"{text} {FILTERS}" for text in texts()]
-        figures |= search_served.measure(data, parts, queries, list(FACETS), files)
+        figures |= measure_served(data, parts, queries, list(FACETS), files)
     return figures
 
 
