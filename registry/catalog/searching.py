@@ -269,6 +269,9 @@ _COMMAS = re.compile("[，、]")
 def _apart(pairs: Sequence[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
     found: dict[str, int] = {}
     for written, count in pairs:
+        if _COMMAS.search(written) is None:
+            found[written] = found.get(written, 0) + count
+            continue
         for part in _COMMAS.split(written):
             if tag := part.strip():
                 found[tag] = found.get(tag, 0) + count
