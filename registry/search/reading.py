@@ -72,6 +72,18 @@ def shown(text: str) -> str:
     return short if short.isprintable() else "".join(c if c.isprintable() else " " for c in short)
 
 
+def last_word(text: str) -> str:
+    """Return what is being typed at the end of a text: from its last blank on that stands in no quotes."""
+    begin = 0
+    quoted = False
+    for place, sign in enumerate(text):
+        if sign in QUOTES:
+            quoted = not quoted
+        elif sign.isspace() and not quoted:
+            begin = place + 1
+    return text[begin:]
+
+
 def field_name(typed: str) -> str | None:
     """Return the name of the field, `sort` or `saved` that a name means, `None` if none."""
     name = texts.fold(typed).replace("-", "_")

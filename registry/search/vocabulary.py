@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from registry.search import text
 from registry.search.fields import BY_NAME, TABLE, Kind
 from registry.search.index import no_panic
+from registry.search.reading import MINUS, OPENING, QUOTES, SAVED, last_word
 from registry.views import Suggestion
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ _DISTANCE: Final = 2
 _SHORTEST: Final = 4
 """Words of fewer letters have too many neighbours."""
 _CANDIDATES: Final = 20_000
-_QUOTES: Final = '"“”„«»「」'
+# Full-width signs, as they are typed beside Chinese words.
 _SIGNS: Final = str.maketrans({"：": ":", "，": ","})
 
 
@@ -34,10 +35,10 @@ def suggest(
     limit: int = 12,
 ) -> list[Suggestion]:
     """Return what may complete the last word of a query, the likeliest first."""
-    word = _last_word(typed.translate(_SIGNS)).lstrip("-(" + _QUOTES)
+    word = last_word(typed).translate(_SIGNS).lstrip(MINUS + OPENING + QUOTES)
     name, colon, rest = word.partition(":")
     with no_panic():
-        if colon and name.lower() == "saved":
+        if colon and name.lower() == SAVED:
             return list(_saved(rest, saved))[:limit]
         if colon and name.lower() in BY_NAME:
             return list(_values(searcher, name, rest, translations))[:limit]
@@ -47,20 +48,8 @@ def suggest(
     return found[:limit]
 
 
-def _last_word(typed: str) -> str:
-    """Return what is being typed: from the last blank on that stands in no quotes."""
-    begin = 0
-    quoted = False
-    for place, sign in enumerate(typed):
-        if sign in _QUOTES:
-            quoted = not quoted
-        elif sign.isspace() and not quoted:
-            begin = place + 1
-    return typed[begin:]
-
-
 def _saved(prefix: str, saved: Sequence[str]) -> Iterator[Suggestion]:
-    wanted = text.key(prefix.strip(_QUOTES))
+    wanted = text.key(prefix.strip(QUOTES))
     for name in saved:
         if text.key(name).startswith(wanted):
             yield Suggestion(name, f"saved:{quoted(name)}", "saved")
@@ -81,7 +70,7 @@ def _values(
 ) -> Iterator[Suggestion]:
     row = BY_NAME[name.lower()]
     before, comma, last = typed.rpartition(",")
-    prefix = text.key(last.strip(_QUOTES))
+    prefix = text.key(last.strip(QUOTES))
     kept = f"{name}:{before}{comma}"
     if row.kind is Kind.FLAG:
         for value in ("yes", "no"):
@@ -96,7 +85,7 @@ def _values(
         yield Suggestion(row.example, row.example, "value", note=row.help)
         return
     if row.name == "tag" and last:
-        yield from _translated(searcher, last.strip(_QUOTES), translations, kept)
+        yield from _translated(searcher, last.strip(QUOTES), translations, kept)
     for value, count in searcher.terms_with_prefix(field, prefix, limit=12):
         note = translations.name(value) if row.name == "tag" else row.names.get(value.replace(" ", "_"))
         yield Suggestion(value, kept + quoted(value), "value", count, note)

@@ -12,7 +12,7 @@ from registry.search import text as texts
 from registry.search.fields import FIELDS
 from registry.search.nodes import And, Exact, Known, Match, Query
 from registry.search.query import parse
-from registry.search.reading import MINUS, QUOTES, Sign, clean, tokens
+from registry.search.reading import MINUS, OPENING, QUOTES, Sign, clean, last_word, tokens
 from registry.search.trees import all_of
 from registry.search.values import UnreadableError, Written, read
 from registry.search.writing import format_query
@@ -96,10 +96,10 @@ def without_value(typed: Typed, field: str, value: Value) -> str:
 
 def completed(typed: str, insert: str) -> str:
     """Return a text whose last word is completed by a suggestion, ready for the next word."""
-    head, blank, word = typed.rpartition(" ")
-    bare = word.lstrip(MINUS + "(" + QUOTES)
+    word = last_word(typed)
+    bare = word.lstrip(MINUS + OPENING + QUOTES)
     before = "".join(sign for sign in word.removesuffix(bare) if sign not in QUOTES)
-    return f"{head}{blank}{before}{insert}{'' if insert.endswith(':') else ' '}"
+    return f"{typed.removesuffix(word)}{before}{insert}{'' if insert.endswith(':') else ' '}"
 
 
 def _terms(query: Query) -> tuple[Node, ...]:

@@ -121,6 +121,8 @@ def test_removing_what_was_added_leaves_what_was_asked(text: str, choice: tuple[
         ('red "lon', "name:longing", "red name:longing "),
         ("arch:sd", "arch:sdxl", "arch:sdxl "),
         ("猫", "tag:cat", "tag:cat "),
+        ('solo tag:"long ha', 'tag:"long hair"', 'solo tag:"long hair" '),
+        ("solo　猫", "tag:cat", "solo　tag:cat "),
     ],
 )
 def test_a_suggestion_takes_the_place_of_the_last_word(typed: str, insert: str, wanted: str) -> None:
