@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
-from registry.api import cursor as cursors
+from registry import cursor as cursors
 from registry.api.access import needs
 from registry.api.conditional import view
 from registry.api.context import context_of
@@ -31,7 +31,7 @@ def list_(
     context = context_of(request)
     after = ""
     if cursor is not None:
-        after = str(cursors.decode(cursor, kind, text=True)[0])
+        after = str(cursors.decode(cursor, kind, cursors.is_text)[0])
     with context.catalog.read() as conn:
         current = view(request, conn)
         if current.unchanged:

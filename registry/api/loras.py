@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.background import BackgroundTask
 from starlette.convertors import PathConvertor, register_url_convertor
 
-from registry.api import cursor as cursors
+from registry import cursor as cursors
 from registry.api.access import needs
 from registry.api.conditional import view
 from registry.api.context import Context, context_of
@@ -67,7 +67,8 @@ def list_(request: Request, query: Annotated[LoraQuery, Query()]) -> Response:
     descending = query.order == "desc"
     after: tuple[object, int] | None = None
     if query.cursor is not None:
-        after = cursors.decode(query.cursor, query.sort, descending=descending, text=query.sort == "name")
+        fits = cursors.is_text if query.sort == "name" else cursors.is_integer
+        after = cursors.decode(query.cursor, query.sort, fits, descending=descending)
     with context.catalog.read() as conn:
         current = view(request, conn)
         if current.unchanged:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from registry.api import cursor as cursors
+from registry import cursor as cursors
 from registry.api.access import needs
 from registry.api.context import context_of
 from registry.api.serialise import answer
@@ -27,7 +27,7 @@ def list_(
     """List problems in the order in which they were found, all or those of one kind."""
     after = 0
     if cursor is not None:
-        after = cursors.decode(cursor, "problem", text=False)[1]
+        after = cursors.decode(cursor, "problem", cursors.is_integer)[1]
     with context_of(request).catalog.read() as conn:
         found = list_problems(conn, after=after, limit=limit + 1, slug=slug)
         counts = count_problems(conn)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
+import math
 import threading
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
-import orjson
-
+from registry import cursor as cursors
 from registry.errors import BadRequest, IndexDamaged
 from registry.search import facets as counting
 from registry.search.compile import Compiler, none_of
@@ -17,13 +16,14 @@ from registry.search.fields import FIELDS, RELEVANCE, SORTS
 from registry.search.index import no_panic
 from registry.search.nodes import And, Match, Not, Or, Sort, Text
 from registry.search.paging import ID, Pager, Place
-from registry.search.schema import sorts_by_text
+from registry.search.schema import FLOATS, SORT_BYTES, sorts_by_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import tantivy
 
+    from registry.search.fields import Field
     from registry.search.index import Place as IndexPlace
     from registry.search.index import State
     from registry.search.nodes import Node
@@ -118,7 +118,7 @@ class Engine:
         with no_panic():
             found = compiler.query(where)
             if order.field == RELEVANCE:
-                start = int(place.value or 0) if place is not None else 0
+                start = 0 if place is None else int(place.value or 0)
                 ids, total, more = self._ranked(now.searcher, compiler, where, start, limit)
             else:
                 total = _total(now.searcher.search(found, 1))
@@ -201,20 +201,24 @@ def has_words(node: Node | None) -> bool:
 def _encode(place: Place | None, order: Sort) -> str | None:
     if place is None:
         return None
-    raw = orjson.dumps([order.field, order.descending, place.value, place.lora_id])
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+    return cursors.after(order.field, (place.value, place.lora_id), descending=order.descending)
 
 
 def _decode(cursor: str, order: Sort) -> Place:
-    try:
-        raw = base64.urlsafe_b64decode(cursor.encode() + b"=" * (-len(cursor) % 4))
-        name, descending, value, lora_id = orjson.loads(raw)
-    except (binascii.Error, ValueError, TypeError):
-        name = descending = value = lora_id = None
-    if order.field != RELEVANCE and sorts_by_text(FIELDS[order.field]):
-        fits = value is None or isinstance(value, str)
-    else:
-        fits = value is None or (type(value) in {int, float} and abs(value) < 1 << 63)
-    if (name, descending) != (order.field, order.descending) or type(lora_id) is not int or not fits:
-        raise BadRequest("that is no place in this list", remedy="start again from its beginning")
-    return Place(value, lora_id)
+    fits = _is_rank if order.field == RELEVANCE else partial(_is_value, FIELDS[order.field])
+    return Place(*cursors.decode(cursor, order.field, fits, descending=order.descending))
+
+
+def _is_rank(value: object) -> bool:
+    return cursors.is_integer(value) and 0 <= value <= RANKED
+
+
+def _is_value(row: Field, value: object) -> bool:
+    """Whether a field may have this as what it is sorted by."""
+    if value is None:
+        return True
+    if sorts_by_text(row):
+        return cursors.is_text(value) and len(value.encode()) <= SORT_BYTES
+    if row.kind in FLOATS:
+        return isinstance(value, float) and math.isfinite(value)
+    return cursors.is_integer(value)

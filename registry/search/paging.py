@@ -8,14 +8,14 @@ last in both directions, by id.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import tantivy
 from tantivy import Occur, Order
 
 from registry.search.documents import sort_parts
-from registry.search.schema import FLOATS, sorts_by_text
+from registry.search.schema import sorts_by_text
 
 if TYPE_CHECKING:
     from registry.search.compile import Compiler
@@ -59,15 +59,12 @@ class Pager:
         self._found = found
         self._known = compiler.equal("known", row.name)
         self._text = sorts_by_text(row)
-        self._float = row.kind in FLOATS
         self._field = f"s_{row.name}" if self._text else f"n_{row.name}"
         self._descending = descending
         self._order = Order.Desc if descending else Order.Asc
 
     def page(self, after: Place | None, limit: int) -> Page:
         """Return up to `limit` ids behind a place, or from the beginning."""
-        if after is not None and self._float and after.value is not None:
-            after = replace(after, value=float(after.value))
         # One more than asked tells whether there is a next page.
         rows = self._rows(after, limit + 1)
         shown = rows[:limit]
