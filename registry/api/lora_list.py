@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 from fastapi import Query
 
 from registry.api.prepared import Draft, Key
-from registry.catalog.changes import changes_since, loras_changed_since
+from registry.catalog.changes import loras_changed_since
 from registry.catalog.counting import stamp
 from registry.catalog.listing import (
     ListedFile,
@@ -80,7 +80,7 @@ def pick(context: Context, route: Route, picked: Picked, *, covers: bool) -> Par
     loras = None if picked.q is None else context.searching.all_ids(picked.q, _MOST)
     with context.catalog.read() as conn:
         generation = stamp(conn).generation
-        changed = None if picked.since is None else _changed(conn, picked.since)
+        changed = None if picked.since is None else loras_changed_since(conn, picked.since, limit=_MOST)
         if loras is not None:
             place = {lora_id: number for number, lora_id in enumerate(loras)}
             wanted = [lora_id for lora_id in loras if changed is None or lora_id in changed]
@@ -99,14 +99,6 @@ def pick(context: Context, route: Route, picked: Picked, *, covers: bool) -> Par
             pieces += route.encode(_items(conn, ids[start : start + _SEGMENT], roots, covers=covers))
         pieces.append(route.around[1])
     return Part(pieces, generation, everything=picked.since is not None and changed is None)
-
-
-def _changed(conn: Connection, since: int) -> set[int] | None:
-    """Return which loras changed after a generation; `None` if that cannot be told."""
-    changes = changes_since(conn, since, limit=_MOST)
-    if changes is None or len(changes) == _MOST or any(change.lora_id is None for change in changes):
-        return None
-    return {change.lora_id for change in changes if change.lora_id is not None}
 
 
 def write_list(context: Context, route: Route, covers: bool, draft: Draft) -> Key:  # noqa: FBT001 - bound by partial

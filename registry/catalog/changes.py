@@ -17,8 +17,8 @@ _TABLES = tables.TABLES
 CHANGE, SETTING = _TABLES["change"], _TABLES["setting"]
 _PRUNED = "changes_pruned_to"
 DAY_MS = 86_400_000
-# What no lora is shown otherwise for.
-_APART = frozenset({"saved"})
+PROBLEMS = "problems"
+"""The kind of change of a root whose problems are others than before."""
 
 
 class Changed(NamedTuple):
@@ -30,6 +30,11 @@ class Changed(NamedTuple):
     entity_id: int
     lora_id: int | None
     kind: str
+
+    @property
+    def apart(self) -> bool:
+        """Whether no lora is found or shown otherwise for it."""
+        return self.entity == "saved" or self.kind == PROBLEMS
 
 
 def generation(conn: Connection) -> int:
@@ -67,17 +72,19 @@ def started_at(conn: Connection, seq: int) -> int | None:
     return conn.execute(select(CHANGE.c.at).where(CHANGE.c.seq == seq)).scalar()
 
 
-def loras_changed_since(conn: Connection, seq: int, at: int, *, limit: int = 2000) -> set[int] | None:
-    """Return which loras changed after the generation `seq`, which began at `at`.
+def loras_changed_since(
+    conn: Connection, seq: int, at: int | None = None, *, limit: int = 2000
+) -> set[int] | None:
+    """Return which loras changed after the generation `seq`, which began at `at` if that is known.
 
     `None` if that cannot be told: too much changed, or roots did, or that generation is not of this catalog.
     """
-    if started_at(conn, seq) != at:
+    if at is not None and started_at(conn, seq) != at:
         return None
     changes = changes_since(conn, seq, limit=limit + 1)
     if changes is None or len(changes) > limit:
         return None
-    if any(change.lora_id is None and change.entity not in _APART for change in changes):
+    if any(change.lora_id is None and not change.apart for change in changes):
         return None
     return {change.lora_id for change in changes if change.lora_id is not None}
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import bindparam, delete, func, or_, select, update
 
 from registry.catalog import tables
+from registry.catalog.changes import PROBLEMS
 from registry.catalog.keys import in_chunks
 from registry.formats.packing import clean_text
 from registry.views import ProblemView
@@ -65,7 +66,7 @@ def replace_root_problems(  # noqa: PLR0913 - two of them narrow what is replace
     """Make the problems of a root that belong to no file row exactly the given ones: (path, note).
 
     Only those of the folder `under` and what lies below it, or only those of `paths`, are replaced. If that
-    is news, the change log says that the root changed.
+    is news, the change log says so of the root.
     """
     wanted = [
         _problem(unit, stage, note, {"scope": _scope(root_id, path), "path": path, "file_id": None}, root_id)
@@ -82,7 +83,7 @@ def replace_root_problems(  # noqa: PLR0913 - two of them narrow what is replace
         gone = _known(unit, PROBLEM.c.scope, [_scope(root_id, path) for path in paths], where)
     known = _known(unit, PROBLEM.c.scope, [str(row["scope"]) for row in wanted])
     if _settle(unit, [*known, *gone], wanted, [row.id for row in gone]):
-        unit.changed("root", root_id, "changed")
+        unit.changed("root", root_id, PROBLEMS)
 
 
 def move_problems(unit: Unit, root_id: int, renamed: Sequence[tuple[int, str]]) -> None:

@@ -107,7 +107,7 @@ class Follower:
                 seq, at = changes[-1].seq, changes[-1].at
                 loras = {change.lora_id for change in changes if change.lora_id is not None}
                 loras |= {change.entity_id for change in changes if change.entity == "lora"}
-                roots = {change.entity_id for change in changes if change.entity == "root"}
+                roots = {c.entity_id for c in changes if c.entity == "root" and not c.apart}
                 self._index(conn, sorted(loras))
             for root_id in sorted(roots):
                 self._index_root(root_id)

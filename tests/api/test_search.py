@@ -7,6 +7,8 @@ from urllib.parse import quote
 
 import pytest
 
+from registry.catalog.problems import replace_root_problems
+from registry.views import Note
 from tests.support.catalogs import open_builder
 from tests.support.files import kohya_metadata
 from tests.support.serving import Service
@@ -229,5 +231,12 @@ def test_the_list_of_a1111_can_be_asked_for_what_a_search_finds(service: Service
     builder.file(1, "new.safetensors", {})
     builder.write()
     assert [entry["name"] for entry in service.get(f"/sdapi/v1/loras?since={now}")] == ["new"]
+    now = service.ask("GET", "/sdapi/v1/loras").headers["x-loras-generation"]
+    service.ask("PUT", "/api/v1/saved-searches/mine", json={"query": "red"})
+    with builder.catalog.write() as unit:
+        replace_root_problems(unit, "scan", 1, [("x", Note("unreadable-folder", "x"))])
+    asked = service.ask("GET", f"/sdapi/v1/loras?since={now}")
+    assert (asked.json(), "x-loras-resync" in asked.headers) == ([], False)
+    assert int(asked.headers["x-loras-generation"]) >= int(now) + 2
     asked = service.ask("GET", "/sdapi/v1/loras?since=999999")
     assert (asked.headers["x-loras-resync"], len(asked.json())) == ("true", 4)
