@@ -7,6 +7,7 @@ process that is killed in between repeats a little and loses nothing.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from registry.views import SearchRecord
 
+log = logging.getLogger(__name__)
 _STATE: Final = "state.json"
 _HEAP: Final = 60_000_000
 _THREADS: Final = 1
@@ -121,10 +123,16 @@ class Writer:
             raise IndexDamaged(f"the search index cannot be written: {error}") from error
 
     def add(self, records: Iterable[SearchRecord]) -> None:
-        """Add the documents of records that the index does not have."""
+        """Add the documents of records that the index does not have; one that cannot be made is logged."""
         with no_panic(ValueError, OSError):
             for record in records:
-                self._writer.add_document(document(self._index.schema, record))
+                try:
+                    made = document(self._index.schema, record)
+                except (TypeError, ValueError, OverflowError) as error:
+                    # One that we fail at must not keep all others from being found.
+                    log.error("lora %d cannot be searched, please report it: %s", record.id, error)  # noqa: TRY400
+                    continue
+                self._writer.add_document(made)
 
     def replace(self, lora_ids: Iterable[int], records: Iterable[SearchRecord]) -> None:
         """Make the documents of these loras those of the records; those without one are gone."""

@@ -24,21 +24,33 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from pathlib import Path
 
+    from registry.search.index import State
+
 log = logging.getLogger(__name__)
 LOOK_SECONDS: Final = 2.0
 """How often the child looks for changes of other processes."""
 RETRY_SECONDS: Final = 5.0
+LONGEST_RETRY_SECONDS: Final = 300.0
 _WAKE, _STOP = "wake", "stop"
-_RESTARTS: Final = 3
 
 
 class Keeper:
-    """Starts the child, tells it of changes and knows how far it is; `changed` hears of each commit."""
+    """Starts the child, tells it of changes and knows how far it is; `changed` hears of each commit.
 
-    def __init__(self, url: str, folder: Path, changed: Callable[[], object] = lambda: None) -> None:
+    A child that ends is started again, after a longer while each time that it got nothing done.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        folder: Path,
+        changed: Callable[[], object] = lambda: None,
+        retry_seconds: float = RETRY_SECONDS,
+    ) -> None:
         self._url = url
         self._folder = folder
         self._changed = changed
+        self._retry_seconds = retry_seconds
         self._stopping = threading.Event()
         self._turn = threading.Lock()
         self._connection: Connection | None = None
@@ -69,12 +81,15 @@ class Keeper:
 
     def _run(self) -> None:
         failures = 0
-        while not self._stopping.is_set() and failures < _RESTARTS:
+        while not self._stopping.is_set():
             # Spawned, not forked: this process has threads and open databases.
             context = multiprocessing.get_context("spawn")
             ours, theirs = context.Pipe()
             child = context.Process(
-                target=keep, args=(self._url, self._folder, theirs), name="search", daemon=True
+                target=keep,
+                args=(self._url, self._folder, theirs, self._retry_seconds),
+                name="search",
+                daemon=True,
             )
             child.start()
             theirs.close()
@@ -88,31 +103,40 @@ class Keeper:
             if child.is_alive():
                 child.kill()
             if not self._stopping.is_set():
-                log.warning("the process that keeps the search index has ended; it is started again")
-                self._stopping.wait(RETRY_SECONDS)
+                self.progress = Progress("failing")
+                pause = min(self._retry_seconds * 2**failures, LONGEST_RETRY_SECONDS)
+                log.warning(
+                    "the process that keeps the search index has ended (%s); it is started again in %.0f s",
+                    child.exitcode,
+                    pause,
+                )
+                self._stopping.wait(pause)
 
     def _listen(self, connection: Connection) -> bool:
-        """Take what the child tells until it ends; return whether it told anything."""
-        told = False
+        """Take what the child tells until it ends; return whether it was up to date once."""
+        done = False
         if self._stopping.is_set():
             self._send(_STOP)
         while True:
             try:
                 message = connection.recv()
             except (EOFError, OSError):
-                return told
-            told = True
+                return done
             if isinstance(message, Progress):
-                committed = message.state == "idle"
                 self.progress = message
-                if committed:
+                if message.state == "idle":
+                    done = True
                     self._changed()
             else:
-                log.warning("search: %s", message)
+                self.progress = Progress("failing")
+                log.warning("the search index could not be brought up to date: %s", message)
 
 
-def keep(url: str, folder: Path, connection: Connection) -> None:
-    """Keep an index up to date until told to stop; the body of the child."""
+def keep(url: str, folder: Path, connection: Connection, retry_seconds: float = RETRY_SECONDS) -> None:
+    """Keep an index up to date until told to stop; the body of the child.
+
+    Tells its progress, and what is wrong as a text.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     stopping = threading.Event()
@@ -130,7 +154,7 @@ def keep(url: str, folder: Path, connection: Connection) -> None:
     threading.Thread(target=listen, name="listen", daemon=True).start()
     catalog = Catalog(url)
     follower = Follower(catalog, Place(folder), report=connection.send, cancelled=stopping.is_set)
-    last = None
+    last: State | str | None = None
     while not stopping.is_set():
         wait = LOOK_SECONDS
         try:
@@ -142,10 +166,12 @@ def keep(url: str, folder: Path, connection: Connection) -> None:
             break
         except IndexTaken:
             # A command brings it up to date just now.
-            wait = RETRY_SECONDS
-        except RegistryError as error:
-            connection.send(f"the search index could not be brought up to date: {error}")
-            wait = RETRY_SECONDS
+            wait = retry_seconds
+        except (RegistryError, OSError) as error:
+            if str(error) != last:
+                last = str(error)
+                connection.send(last)
+            wait = retry_seconds
         woken.wait(wait)
         woken.clear()
     follower.close()

@@ -349,6 +349,8 @@ def _hashing(progress: Mapping[str, Any]) -> Iterable[Step]:
 
 def _indexing(progress: Mapping[str, Any]) -> Iterable[Step]:
     search = progress.get("search") or {}
+    if search.get("state") == "failing":
+        yield Step("The search index falls behind", "the log says what is wrong", 0, None)
     if search.get("state") != "rebuilding":
         return
     done, total = int(search.get("done") or 0), int(search.get("total") or 0)

@@ -24,9 +24,11 @@ from registry.search.index import Place
 from registry.search.keeper import Keeper, keep
 from registry.search.nodes import Exact, Match, Text
 from tests.support.catalogs import open_builder
+from tests.support.search_index import indexed
+from tests.support.search_records import record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.support.catalogs import Builder
@@ -233,8 +235,42 @@ def test_the_keeper_makes_changes_visible_by_itself_and_ends_when_told(
     assert len(shown(caught_up(builder, place))) == 41
 
 
+def test_a_keeper_whose_child_is_killed_or_fails_says_so_and_goes_on(builder: Builder, place: Place) -> None:
+    place.folder.write_text("in the way")
+    engine = Engine(place)
+    keeper = Keeper(str(builder.catalog.url), place.folder, engine.refresh, retry_seconds=0.01)
+    keeper.start()
+    try:
+        _until(lambda: keeper.progress.state == "failing")
+        place.folder.unlink()
+        _until(lambda: keeper.progress.state == "idle")
+        for number in range(5):
+            (child,) = (each for each in multiprocessing.active_children() if each.name == "search")
+            child.kill()
+            _until(lambda: keeper.progress.state == "failing")
+            builder.file(1, f"b/newcomer_{number}.safetensors")
+            builder.write()
+            _wait_for(engine, 41 + number)
+    finally:
+        keeper.stop()
+
+
+def test_a_record_that_cannot_be_indexed_is_named_and_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    chance = random.Random(3)
+    good, bad, other = (record(chance, number) for number in (1, 2, 3))
+    engine = indexed(tmp_path, [good, dataclasses.replace(bad, name="no text \ud800"), other])
+    assert shown(engine) == [1, 3]
+    assert "lora 2 cannot be searched" in caplog.text
+
+
 def _wait_for(engine: Engine, count: int) -> None:
+    _until(lambda: engine.generation >= 0 and len(engine.search(None, limit=1000).ids) == count)
+
+
+def _until(holds: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 60
-    while engine.generation < 0 or len(engine.search(None, limit=1000).ids) != count:
+    while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.02)

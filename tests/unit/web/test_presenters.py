@@ -205,6 +205,10 @@ def test_suggestions_bring_the_whole_query() -> None:
             {"search": {"state": "rebuilding", "done": 500, "total": 2000}},
             (Step("Making the search index", "500 of 2,000 loras", 500, 2000),),
         ),
+        (
+            {"search": {"state": "failing", "done": 0, "total": None}},
+            (Step("The search index falls behind", "the log says what is wrong", 0, None),),
+        ),
     ],
 )
 def test_progress_tells_what_is_going_on(progress: dict[str, Any], told: tuple[Step, ...]) -> None:
