@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 from sqlalchemy import exists, func, select
@@ -312,16 +312,30 @@ class _Packed:
         return numbers
 
 
-def tags_sample(conn: Connection, lora_ids: Sequence[int], *, top: int = TOP_TAGS) -> list[tuple[str, int]]:
-    """Return the `top` tags that most of these loras have, each with the number of them, most first.
+class TagSample(NamedTuple):
+    """Tags of some loras with how many of these have each, most first; `distinct` tells how many there are.
 
-    Only the first 2,000 loras are looked at.
+    `loras` tells how many loras were looked at.
     """
+
+    tags: list[tuple[str, int]]
+    distinct: int
+    loras: int
+
+
+def tags_sample(conn: Connection, lora_ids: Sequence[int], *, top: int = TOP_TAGS) -> TagSample:
+    """Return the `top` tags that most of these loras have; only the first 2,000 loras are looked at.
+
+    What an author wrote between full-width commas is found by its parts, so it is no tag to choose.
+    """
+    looked_at = lora_ids[:SAMPLE]
     blobs: list[bytes] = []
-    for part in in_chunks(lora_ids[:SAMPLE]):
+    for part in in_chunks(looked_at):
         query = select(HEADER.c.tags).join(LORA, LORA.c.header_id == HEADER.c.id).where(LORA.c.id.in_(part))
         blobs += conn.execute(query).scalars().all()
     ids, counts = np.unique(_Packed(blobs).ids(), return_counts=True)
     most = np.argsort(-counts, kind="stable")[:top].tolist()
     names = tag_names(conn, [int(ids[place]) for place in most])
-    return [(names[int(ids[place])], int(counts[place])) for place in most if int(ids[place]) in names]
+    found = [(names.get(int(ids[place]), ""), int(counts[place])) for place in most]
+    tags = [(name, count) for name, count in found if name and not _COMMAS.search(name)]
+    return TagSample(tags, len(ids) - (len(found) - len(tags)), len(looked_at))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from registry.catalog.engine import now_ms
 from registry.catalog.saved import get_saved, list_saved
-from registry.catalog.searching import tags_sample
+from registry.catalog.searching import SAMPLE, tags_sample
 from registry.errors import NotFound
 from registry.search import vocabulary
 from registry.search.engine import Engine
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from registry.search.translations import Translations
     from registry.views import Suggestion
 
-SAMPLE: Final = 2000
-_TAGS: Final = 50
 _PATIENCE: Final = 2.0
 _LOOK: Final = 0.02
 
@@ -152,10 +150,9 @@ class Searching:
         """Count tags over a sample: over all matches it takes longer than anybody waits."""
         ids = self.engine.sample(where, SAMPLE)
         with self._catalog.read() as conn:
-            pairs = tags_sample(conn, ids)
-        shown = pairs[:_TAGS]
-        values = [FacetValue(tag, self._translations.name(tag) or tag, count) for tag, count in shown]
-        return Facet(TAG_FACET, values, len(pairs), len(ids))
+            sample = tags_sample(conn, ids)
+        values = [FacetValue(tag, self._translations.name(tag) or tag, count) for tag, count in sample.tags]
+        return Facet(TAG_FACET, values, sample.distinct, sample.loras)
 
     def _meant(self, query: Query) -> str | None:
         """Return a query like this one whose words exist, if that finds anything."""

@@ -8,6 +8,7 @@ from registry.search import text
 from registry.search.fields import BY_NAME, TABLE, Kind
 from registry.search.index import no_panic
 from registry.search.reading import MINUS, OPENING, QUOTES, SAVED, last_word
+from registry.search.writing import plain
 from registry.views import Suggestion
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def _saved(prefix: str, saved: Sequence[str]) -> Iterator[Suggestion]:
     wanted = text.key(prefix.strip(QUOTES))
     for name in saved:
         if text.key(name).startswith(wanted):
-            yield Suggestion(name, f"saved:{quoted(name)}", "saved")
+            yield Suggestion(name, f"saved:{plain(name)}", "saved")
 
 
 def _saved_too(word: str, saved: Sequence[str]) -> Iterator[Suggestion]:
@@ -88,7 +89,7 @@ def _values(
         yield from _translated(searcher, last.strip(QUOTES), translations, kept)
     for value, count in searcher.terms_with_prefix(field, prefix, limit=12):
         note = translations.name(value) if row.name == "tag" else row.names.get(value.replace(" ", "_"))
-        yield Suggestion(value, kept + quoted(value), "value", count, note)
+        yield Suggestion(value, kept + plain(value), "value", count, note)
 
 
 def _words(searcher: tantivy.Searcher, word: str, translations: Translations) -> Iterator[Suggestion]:
@@ -98,9 +99,9 @@ def _words(searcher: tantivy.Searcher, word: str, translations: Translations) ->
     long_enough = len(prefix) > 1 or not prefix.isascii()
     names = searcher.terms_with_prefix("whole", prefix, limit=5) if long_enough else []
     for value, count in names:
-        yield Suggestion(value, f"name:{quoted(value)}", "name", count)
+        yield Suggestion(value, f"name:{plain(value)}", "name", count)
     for value, count in searcher.terms_with_prefix("k_tag", prefix, limit=6):
-        yield Suggestion(value, f"tag:{quoted(value)}", "tag", count, translations.name(value))
+        yield Suggestion(value, f"tag:{plain(value)}", "tag", count, translations.name(value))
     whole = {value for value, _ in names}
     for value, count in searcher.terms_with_prefix("t_name", prefix, limit=4) if long_enough else ():
         if value not in whole:
@@ -113,13 +114,7 @@ def _translated(
     for name, tag in translations.beginning(typed, 4):
         count = searcher.doc_freq("k_tag", tag)
         if count:
-            yield Suggestion(tag, before + quoted(tag), "tag", count, name)
-
-
-def quoted(value: str) -> str:
-    """Return a value as it is typed in a query."""
-    plain = value.replace('"', " ")
-    return plain if plain and all(c.isalnum() or c in "_-./" for c in plain) else f'"{plain}"'
+            yield Suggestion(tag, before + plain(tag), "tag", count, name)
 
 
 def nearest(searcher: tantivy.Searcher, word: str) -> str | None:

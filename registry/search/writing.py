@@ -53,7 +53,7 @@ def _written(node: Node) -> str:
         case Text(text, prefix, phrase):
             return (quoted(text) if phrase else text) + "*" * prefix
         case Saved(name):
-            return f"{SAVED}:{_plain(name)}"
+            return f"{SAVED}:{plain(name)}"
         case Match(field, values):
             return f"{field}:{','.join(value_text(FIELDS[field].kind, value) for value in values)}"
 
@@ -68,12 +68,13 @@ def value_text(kind: Kind, value: Value) -> str:
         case Known(known):
             return "*" if known else "none"
         case Exact(text, prefix):
-            return _plain(text) + "*" * prefix
+            return plain(text) + "*" * prefix
         case Between():
             return _BETWEEN.get(kind, _numbers)(value)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """Return a value as it is typed: as it is where it means itself, else between quotation marks."""
     return text if _PLAIN.fullmatch(text) and text.casefold() != "none" else quoted(text)
 
 

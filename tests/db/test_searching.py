@@ -317,12 +317,20 @@ def test_tags_are_counted_by_loras(library: Library) -> None:
     with library.catalog.read() as conn:
         ids = searchable_ids(conn, 0, 10)
         found = tags_sample(conn, ids)
-        assert found[:3] == [("every", 5), ("even", 3), ("odd", 2)]
-        assert sorted(found[3:]) == [(f"own {number}", 1) for number in range(5)]
-        assert tags_sample(conn, ids, top=2) == found[:2]
-        assert tags_sample(conn, []) == tags_sample(conn, ids[-2:]) == []
+        assert found.tags[:3] == [("every", 5), ("even", 3), ("odd", 2)]
+        assert sorted(found.tags[3:]) == [(f"own {number}", 1) for number in range(5)]
+        assert (found.distinct, found.loras) == (8, 7)
+        assert tags_sample(conn, ids, top=2) == (found.tags[:2], 8, 7)
+        assert tags_sample(conn, []) == ([], 0, 0)
+        assert tags_sample(conn, ids[-2:]) == ([], 0, 2)
         # One is enough to tell, and of more than so many nothing is looked at.
-        assert tags_sample(conn, [10**9] * SAMPLE + ids) == []
+        assert tags_sample(conn, [10**9] * SAMPLE + ids) == ([], 0, SAMPLE)
+
+
+def test_what_stands_between_full_width_commas_is_no_tag_to_choose(library: Library) -> None:
+    library.scan(tagged("a.safetensors", {"一只猫，坐着": 9, "猫": 3}), tagged("b.safetensors", {"猫": 1}))
+    with library.catalog.read() as conn:
+        assert tags_sample(conn, searchable_ids(conn, 0, 9)) == ([("猫", 2)], 1, 2)
 
 
 def test_a_tag_that_is_in_no_dictionary_has_no_name(library: Library) -> None:
@@ -332,7 +340,7 @@ def test_a_tag_that_is_in_no_dictionary_has_no_name(library: Library) -> None:
         unit.conn.execute(update(TABLES["header"]).values(tags=pack_tags([(10**6, 2), (1, 3)])))
     assert record(library, model.path).tags == (("", 2), ("a", 3))
     with library.catalog.read() as conn:
-        assert tags_sample(conn, searchable_ids(conn, 0, 9)) == [("a", 1)]
+        assert tags_sample(conn, searchable_ids(conn, 0, 9)).tags == [("a", 1)]
 
 
 A = FULL
