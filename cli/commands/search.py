@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from registry.app import Registry
     from registry.search.catchup import Progress
     from registry.search.fields import Field
-    from registry.search.nodes import Sort
     from registry.search.service import Found, Searching
     from registry.views import Facet, LoraView
 
@@ -98,9 +97,10 @@ def search(
         _help_fields(json=given(context).json)
         return
     from registry.search.facets import check_facets
+    from registry.search.query import sort_asked
     from registry.searching import open_searching
 
-    order = _order(sort)
+    order = sort_asked(sort) if sort else None
     counted = check_facets([name for part in facets.split(",") if (name := part.strip())])
     typed = " ".join(query or [])
     asked = " ".join(map(requoted, query or []))
@@ -150,17 +150,6 @@ def _is_syntax(word: str) -> bool:
     return word in {"OR", "AND"} or (word[0] in MINUS and len(word) > 1) or bool(colon and field_name(name))
 
 
-def _order(sort: str | None) -> Sort | None:
-    from registry.errors import BadRequest
-    from registry.search.fields import RELEVANCE, SORTS
-    from registry.search.query import sort_named
-
-    found = sort_named(sort) if sort else None
-    if sort and found is None:
-        raise BadRequest(f"there is no sort {sort!r}", remedy=f"sorts are {RELEVANCE}, {', '.join(SORTS)}")
-    return found
-
-
 def _catch_up(registry: Registry) -> None:
     """Bring the index up to date, unless another process does."""
     from cli.progress import bars
@@ -180,22 +169,10 @@ def _catch_up(registry: Registry) -> None:
 def _page(registry: Registry, found: Found) -> SearchPage:
     from registry.api.shapes import SearchPage
     from registry.catalog.reading import lora_views
-    from registry.search.writing import format_query
 
     with registry.catalog.read() as conn:
         items = lora_views(conn, found.hits.ids, registry.machine_id)
-    return SearchPage(
-        items=items,
-        total=found.hits.total,
-        facets=list(found.hits.facets.values()),
-        warnings=found.warnings,
-        did_you_mean=found.did_you_mean,
-        understood=found.understood,
-        query=format_query(found.query),
-        next_cursor=found.hits.next_cursor,
-        generation=found.hits.generation,
-        took_ms=found.took_ms,
-    )
+    return SearchPage.of(found, items)
 
 
 def _facts(page: SearchPage) -> dict[str, object]:

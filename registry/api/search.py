@@ -12,11 +12,9 @@ from registry.api.context import Context, context_of
 from registry.api.serialise import answer
 from registry.api.shapes import SearchPage, Suggestions
 from registry.catalog.reading import lora_views
-from registry.errors import BadRequest
 from registry.search.exchange import from_json
 from registry.search.fields import FACETS, SORTS, TABLE
-from registry.search.query import sort_named
-from registry.search.writing import format_query
+from registry.search.query import sort_asked
 
 if TYPE_CHECKING:
     from registry.search.nodes import Query as Asked
@@ -46,12 +44,7 @@ class _Page(BaseModel):
 
     def order(self) -> Sort | None:
         """Return the order asked for; BadRequest for one that does not exist."""
-        if self.sort is None:
-            return None
-        found = sort_named(self.sort)
-        if found is None:
-            raise BadRequest(f"there is no sort {self.sort!r}", remedy=f"sorts are {', '.join(SORTS)}")
-        return found
+        return None if self.sort is None else sort_asked(self.sort)
 
 
 class SearchQuery(_Page):
@@ -103,15 +96,4 @@ def _page(context: Context, asked: str | Asked, page: _Page, facets: list[str]) 
     )
     with context.catalog.read() as conn:
         items = lora_views(conn, found.hits.ids, context.machine_id)
-    return SearchPage(
-        items=items,
-        total=found.hits.total,
-        facets=list(found.hits.facets.values()),
-        warnings=found.warnings,
-        did_you_mean=found.did_you_mean,
-        understood=found.understood,
-        query=format_query(found.query),
-        next_cursor=found.hits.next_cursor,
-        generation=found.hits.generation,
-        took_ms=found.took_ms,
-    )
+    return SearchPage.of(found, items)

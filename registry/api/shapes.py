@@ -3,12 +3,17 @@
 # No postponed annotations here: the document is made from them at run time.
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from registry.catalog.changes import Changed
 from registry.catalog.copies import Link
 from registry.catalog.saved import SavedSearch
 from registry.search.query import QueryWarning
+from registry.search.writing import format_query
 from registry.views import Facet, FileView, JobView, LoraView, ProblemView, RootView, Suggestion
+
+if TYPE_CHECKING:
+    from registry.search.service import Found
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +187,22 @@ class SearchPage:
     next_cursor: str | None
     generation: int
     took_ms: float
+
+    @classmethod
+    def of(cls, found: "Found", items: list[LoraView]) -> "SearchPage":
+        """Return the page of what was found, whose loras are read already."""
+        return cls(
+            items=items,
+            total=found.hits.total,
+            facets=list(found.hits.facets.values()),
+            warnings=found.warnings,
+            did_you_mean=found.did_you_mean,
+            understood=found.understood,
+            query=format_query(found.query),
+            next_cursor=found.hits.next_cursor,
+            generation=found.hits.generation,
+            took_ms=found.took_ms,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import and_, exists, func, select, tuple_
@@ -77,7 +78,7 @@ TRAINING = (
     "finished_at",
     "comment",
 )
-_IDENTIFIED = (
+IDENTIFIED = (
     "architecture",
     "base_model",
     "adapter",
@@ -89,6 +90,7 @@ _IDENTIFIED = (
     "title",
     "output_name",
 )
+"""What a header was found to be, by name."""
 
 
 def list_loras(  # noqa: PLR0913 - what a list can be asked for, all named
@@ -169,7 +171,7 @@ def lora_views(conn: Connection, lora_ids: Sequence[int], machine_id: str) -> li
     """Return the loras with these ids in this order; ids that do not exist are left out."""
     found: dict[int, LoraView] = {}
     for part in in_chunks(lora_ids):
-        columns = [HEADER.c[name] for name in (*_IDENTIFIED, *TRAINING)]
+        columns = [HEADER.c[name] for name in (*IDENTIFIED, *TRAINING)]
         query = (
             select(LORA, *columns)
             .outerjoin(HEADER, HEADER.c.id == LORA.c.header_id)
@@ -183,16 +185,8 @@ def lora_views(conn: Connection, lora_ids: Sequence[int], machine_id: str) -> li
 
 
 def _lora_view(row: Row[Any], files: list[FileView]) -> LoraView:
-    files = sorted(
-        files,
-        key=lambda file: (
-            file.id != row.primary_file_id,
-            file.state != "present",
-            file.first_seen,
-            file.path,
-        ),
-    )
-    known = {name: getattr(row, name) for name in _IDENTIFIED}
+    files = sorted(files, key=partial(file_place, row.primary_file_id))
+    known = {name: getattr(row, name) for name in IDENTIFIED}
     known["architecture"] = known["architecture"] or "unknown"
     known["adapter"] = known["adapter"] or "unknown"
     if row.header_id is None:
@@ -217,6 +211,11 @@ def _lora_view(row: Row[Any], files: list[FileView]) -> LoraView:
         training={name: value for name in TRAINING if (value := getattr(row, name)) is not None},
         files=files,
     )
+
+
+def file_place(primary: int | None, file: Any) -> tuple[bool, bool, int, str]:
+    """Return the place of a file (a row or a view) among those of its lora; the primary one is first."""
+    return file.id != primary, file.state != "present", file.first_seen, file.path
 
 
 def file_views(

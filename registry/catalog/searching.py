@@ -12,7 +12,7 @@ from sqlalchemy import exists, func, select
 
 from registry.catalog import tables
 from registry.catalog.keys import in_chunks
-from registry.catalog.reading import TRAINING
+from registry.catalog.reading import IDENTIFIED, TRAINING, file_place
 from registry.catalog.tags import tag_names
 from registry.formats.packing import clean_text, unpack_json
 from registry.views import SearchFile, SearchRecord
@@ -31,19 +31,7 @@ SAMPLE = 2000
 """Of so many loras at most tags are counted."""
 TOP_TAGS = 50
 # Columns of the header that a record gives by name.
-COLUMNS = (
-    "architecture",
-    "base_model",
-    "adapter",
-    "rank",
-    "alpha",
-    "precision",
-    "key_layout",
-    "trainer",
-    "title",
-    "output_name",
-    *TRAINING,
-)
+COLUMNS = (*IDENTIFIED, *TRAINING)
 # What lists show of files without a header.
 _NO_HEADER = {"architecture": "none", "adapter": "none"}
 _NO_CLAIMS = b"[]"
@@ -179,7 +167,7 @@ def _files(conn: Connection, rows: Sequence[Row[Any]]) -> dict[int, tuple[Search
     for lora_id, files in grouped.items():
         lora = loras[lora_id]
         if len(files) > 1:
-            files.sort(key=partial(_place, lora.primary_file_id))
+            files.sort(key=partial(file_place, lora.primary_file_id))
         first = _file(files[0])
         kind, _, known = lora.identity.partition(":")
         if kind != "new" and known not in first.hashes:
@@ -187,10 +175,6 @@ def _files(conn: Connection, rows: Sequence[Row[Any]]) -> dict[int, tuple[Search
             first = replace(first, hashes=(*first.hashes, known))
         made[lora_id] = (first, *map(_file, files[1:]))
     return made
-
-
-def _place(primary: int | None, row: Row[Any]) -> tuple[bool, bool, int, str]:
-    return (row.id != primary, row.state != "present", row.first_seen, row.path)
 
 
 def _file(row: Row[Any]) -> SearchFile:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from registry.search.text import Run
 
 Query = tantivy.Query
-Translate = "Callable[[str], Sequence[str]]"
 _OTHERS: Final = 0.1
 """How much a hit in a lesser column adds to that in the best one."""
 _TAG_WEIGHT: Final = 4.0
@@ -51,9 +50,7 @@ class Compiler:
             case Or(nodes):
                 return any_of([self.query(one) for one in nodes])
             case Not(inner):
-                return Query.boolean_query(
-                    [(Occur.Must, Query.all_query()), (Occur.MustNot, self.query(inner))]
-                )
+                return self.query_not(self.query(inner))
             case Text():
                 return self._text(node)
             case Match(name, values):

@@ -12,9 +12,9 @@ from registry import cursor as cursors
 from registry.errors import BadRequest, IndexDamaged
 from registry.search import facets as counting
 from registry.search.compile import Compiler, none_of
-from registry.search.fields import FIELDS, RELEVANCE, SORTS
+from registry.search.fields import FIELDS, RELEVANCE, Kind
 from registry.search.index import no_panic
-from registry.search.nodes import And, Match, Not, Or, Sort, Text
+from registry.search.nodes import And, Match, Or, Sort, Text
 from registry.search.paging import ID, Pager, Place
 from registry.search.schema import FLOATS, SORT_BYTES, sorts_by_text
 
@@ -101,14 +101,10 @@ class Engine:
     ) -> Hits:
         """Return one page of what a tree finds, in the order asked for, else by relevance or newest first.
 
-        Raises BadRequest for a sort, facet or cursor that does not exist, IndexDamaged where there is no
+        Raises BadRequest for a facet or cursor that does not exist, IndexDamaged where there is no
         index to ask.
         """
         order = sort or (Sort(RELEVANCE) if has_words(where) else _NEWEST)
-        if order.field != RELEVANCE and order.field not in SORTS:
-            raise BadRequest(
-                f"there is no sort {order.field[:80]!r}", remedy=f"sorts are {RELEVANCE}, {', '.join(SORTS)}"
-            )
         wanted = counting.check_facets(facets)
         place = None if cursor is None else _decode(cursor, order)
         if limit < 1:
@@ -191,9 +187,7 @@ def has_words(node: Node | None) -> bool:
         case And(nodes) | Or(nodes):
             return any(has_words(one) for one in nodes)
         case Match(name, _):
-            return name in {"name", "trigger", "comment"}
-        case Not():
-            return False
+            return FIELDS[name].kind is Kind.WORDS
         case _:
             return False
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from registry.search.fields import TextColumn
     from registry.views import SearchRecord
 
-Translate = "Callable[[str], Sequence[str]]"
 _WORDS: Final = {column.field: column for column in COLUMNS if column.field}
 
 

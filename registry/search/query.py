@@ -16,6 +16,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from registry.errors import BadRequest
 from registry.search import text as texts
 from registry.search.fields import BY_NAME, FIELDS, NUMERIC, RELEVANCE, SORTS
 from registry.search.nodes import And, Match, Node, Not, Or, Query, Saved, Sort, Text
@@ -243,6 +244,16 @@ def sort_named(typed: str) -> Sort | None:
     if name == RELEVANCE:
         return Sort(RELEVANCE)
     return Sort(row.name, descending) if row and row.sort else None
+
+
+def sort_asked(typed: str) -> Sort:
+    """Return the sort of a name; raises BadRequest for one that nothing is sorted by."""
+    found = sort_named(typed)
+    if found is None:
+        raise BadRequest(
+            f"there is no sort {shown(typed)!r}", remedy=f"sorts are {', '.join((RELEVANCE, *SORTS))}"
+        )
+    return found
 
 
 @dataclass(slots=True)

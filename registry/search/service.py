@@ -13,7 +13,7 @@ from registry.errors import NotFound
 from registry.search import vocabulary
 from registry.search.engine import Engine
 from registry.search.fields import TAG_FACET
-from registry.search.nodes import And, Not, Or, Query, Sort, Text
+from registry.search.nodes import And, Or, Query, Sort, Text
 from registry.search.query import parse, replace_saved
 from registry.search.trees import EVERYTHING
 from registry.search.understood import sentence
@@ -167,8 +167,6 @@ class Searching:
                     return And(tuple(better(one) for one in nodes))
                 case Or(nodes):
                     return Or(tuple(better(one) for one in nodes))
-                case Not():
-                    return node
                 case _:
                     return node
 

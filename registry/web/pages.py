@@ -15,9 +15,9 @@ from starlette.routing import Route
 from registry.catalog.hashing import want_hashes
 from registry.catalog.lookup import resolve
 from registry.catalog.reading import lora_detail, lora_views
-from registry.errors import BadRequest, CatalogError, IndexDamaged, NotFound, RegistryError
+from registry.errors import CatalogError, IndexDamaged, NotFound, RegistryError
 from registry.search.engine import RANKED
-from registry.search.query import sort_named
+from registry.search.query import sort_asked
 from registry.web import words
 from registry.web.particulars import particulars
 from registry.web.presenters import FACETS, Link, completions, results, steps
@@ -86,9 +86,7 @@ def _search(sources: Sources, request: Request) -> Response:
     """Show what a query finds; the address says everything."""
     text, sort, cursor = (request.query_params.get(name, "") for name in ("q", "sort", "cursor"))
     text = text[:_LONGEST]
-    order = sort_named(sort) if sort else None
-    if sort and order is None:
-        raise BadRequest("there is no such sort", remedy="choose one from the list")
+    order = sort_asked(sort) if sort else None
     found = sources.searching.search(text, sort=order, limit=ROWS, cursor=cursor or None, facets=FACETS)
     with sources.catalog.read() as conn:
         loras = lora_views(conn, found.hits.ids, sources.machine_id)

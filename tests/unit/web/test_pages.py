@@ -217,7 +217,7 @@ def test_a_page_without_an_index_waits_by_itself(service: Service, get: Callable
     [
         ("/?q=x&cursor=nonsense", 400, "That is no place in this list.", "/?q=x"),
         ("/?q=x&cursor=WzEsMl0", 400, "That is no place in this list.", "/?q=x"),
-        ("/?sort=nothing", 400, "There is no such sort.", "/"),
+        ("/?sort=nothing", 400, "There is no sort 'nothing'.", "/"),
         ("/loras/999999", 404, "There is no lora 999999.", "/"),
         ("/loras/0", 404, "There is no lora 0.", "/"),
         ("/loras/name", 404, "There is no such lora.", "/"),
