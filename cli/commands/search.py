@@ -301,7 +301,7 @@ def _help_fields(*, json: bool) -> None:
 
 
 def _field(row: Field) -> dict[str, object]:
-    from registry.search.fields import TAG_FACET
+    from registry.search.fields import TAG
 
     return {
         "name": row.name,
@@ -309,6 +309,6 @@ def _field(row: Field) -> dict[str, object]:
         "kind": row.kind.value,
         "help": row.help,
         "example": row.example,
-        "facet": row.facet is not None or row.name == TAG_FACET,
+        "facet": row.facet is not None or row.name == TAG,
         "sort": row.sort is not None,
     }

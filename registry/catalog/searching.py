@@ -240,14 +240,16 @@ def _tags(conn: Connection, blobs: Sequence[bytes], names: TagNames) -> Iterator
     packed = _Packed(blobs)
     written = names.of(conn, packed.ids())
     pairs = [*zip(written, packed.counts().tolist(), strict=True)]
-    joined = bool(_COMMAS.search("\n".join(written)))
     start = 0
     for end in packed.pairs_up_to():
+        text = "\n".join(written[start:end])
+        joined = any(comma in text for comma in _FULL_WIDTH)
         yield _apart(pairs[start:end]) if joined else tuple(pairs[start:end])
         start = end
 
 
-_COMMAS = re.compile("[，、]")
+_FULL_WIDTH = "，、"
+_COMMAS = re.compile(f"[{_FULL_WIDTH}]")
 
 
 def _apart(pairs: Sequence[tuple[str, int]]) -> tuple[tuple[str, int], ...]:

@@ -9,21 +9,18 @@ import tantivy
 from tantivy import FieldType, Occur
 
 from registry.search import text
-from registry.search.fields import COLUMNS, FIELDS, Kind, TextColumn
+from registry.search.fields import COLUMNS, FIELDS, FREE, TAG, Kind, TextColumn
 from registry.search.nodes import And, Between, Exact, Known, Match, Not, Or, Text
-from registry.search.schema import FLOATS
+from registry.search.schema import BAG, FLOATS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from registry.search.fields import Field
     from registry.search.nodes import Node, Value
     from registry.search.text import Run
 
 Query = tantivy.Query
-_OTHERS: Final = 0.1
-"""How much a hit in a lesser column adds to that in the best one."""
-_TAG_WEIGHT: Final = 4.0
 _WHOLE_NAME: Final = 10_000.0
 _SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$#&~-]")
 
@@ -61,14 +58,25 @@ class Compiler:
                 return Query.empty_query()
 
     def scored(self, node: Node | None) -> Query:
-        """Return the query of a tree in which whole names that are just what was typed come first."""
-        found = self.query(node)
-        words = _plain_words(node)
-        if not words:
-            return found
-        whole = self._term("whole", text.key(" ".join(words)))
-        best = Query.const_score_query(whole, _WHOLE_NAME)
-        return Query.boolean_query([(Occur.Must, found), (Occur.Should, best)])
+        """Return the query of a tree in which hits are ordered.
+
+        Whole names that are just what was typed come first, then words in the columns that have a boost.
+        """
+        better = [
+            Query.boost_query(
+                self._in_column(column, text.runs(one.text), prefix=one.prefix, phrase=one.phrase),
+                column.boost,
+            )
+            for one in _texts(node)
+            for column in COLUMNS
+            if column.boost
+        ]
+        if words := _plain_words(node):
+            whole = self._term("whole", text.key(" ".join(words)))
+            better.append(Query.const_score_query(whole, _WHOLE_NAME))
+        return Query.boolean_query(
+            [(Occur.Must, self.query(node)), *((Occur.Should, query) for query in better)]
+        )
 
     def equal(self, field: str, value: str | float) -> Query:
         """Return the query for documents with one value in an engine field."""
@@ -136,23 +144,42 @@ class Compiler:
                     return Query.all_query()
                 return self._begins(field, path) if prefix else self._term(field, path)
             case Kind.KEY:
-                folded = text.key(wanted)
+                folded = text.tag_term(text.key(wanted)) if row.name == TAG else text.key(wanted)
                 return self._begins(field, folded) if prefix else self._term(field, folded)
             case _:
                 return self._term(field, wanted.lower())
 
     def _text(self, node: Text) -> Query:
         found = text.runs(node.text)
-        columns = [column for column in COLUMNS if column.weight]
-        options = [
-            Query.boost_query(
-                self._in_column(column, found, prefix=node.prefix, phrase=node.phrase), column.weight
-            )
-            for column in columns
-        ]
-        tags = () if node.phrase or node.prefix else self._translate(node.text)
-        options += [Query.const_score_query(self._term("k_tag", tag), _TAG_WEIGHT) for tag in tags]
-        return Query.disjunction_max_query(options, _OTHERS)
+        if node.phrase:
+            return any_of(self._phrases([token for run in found for token in run.sequence], node.prefix))
+        last = len(found) - 1
+        words = [self._free(run, prefix=node.prefix and place == last) for place, run in enumerate(found)]
+        tags = (
+            []
+            if node.prefix
+            else [self._term("k_tag", text.tag_term(tag)) for tag in self._translate(node.text)]
+        )
+        return any_of([self._all(words), *tags])
+
+    def _free(self, run: Run, *, prefix: bool) -> Query:
+        """Return the query for a run in any of the texts."""
+        # What begins with some characters of a script without blanks is what holds them.
+        if run.script:
+            held = [self._term(BAG, gram) for gram in text.grams(run.whole, text.GRAM)]
+            if len(run.whole) <= text.GRAM:
+                return held[0] if held else self._term(BAG, run.whole)
+            # Few have them all, which are looked at more closely.
+            return self._all([*held, any_of(self._phrases(list(run.sequence), prefix=False))])
+        whole = self._begins(BAG, run.whole) if prefix else self._term(BAG, run.whole)
+        if len(run.sequence) == 1:
+            return whole
+        return any_of([whole, *self._phrases(list(run.sequence), prefix)])
+
+    def _phrases(self, tokens: list[str], prefix: bool) -> list[Query]:  # noqa: FBT001 - as a query says it
+        if not tokens:
+            return []
+        return [self._sequence(column, tokens, prefix=prefix) for column in FREE]
 
     def _in_column(self, column: TextColumn, found: Sequence[Run], *, prefix: bool, phrase: bool) -> Query:
         if not found:
@@ -166,8 +193,8 @@ class Compiler:
 
     def _run(self, column: TextColumn, run: Run, *, prefix: bool) -> Query:
         options = [self._sequence(column, list(run.sequence), prefix=prefix)]
-        if not run.script or len(run.sequence[0]) == 1:
-            alone, joined = f"j_{column.name}", "".join(run.sequence)
+        if not run.script or len(run.whole) == 1:
+            alone, joined = f"j_{column.name}", run.whole
             options.append(self._begins(alone, joined) if prefix else self._term(alone, joined))
             if len(run.sequence) > 1:
                 field = f"t_{column.name}"
@@ -186,7 +213,7 @@ class Compiler:
         return Query.phrase_query(self._schema, field, list(tokens))
 
     def _term(self, field: str, value: str) -> Query:
-        option = "position" if field.startswith("t_") else "basic"
+        option = "position" if field.startswith("t_") else "freq" if field == BAG else "basic"
         return Query.term_query(self._schema, field, value, option)
 
     def _begins(self, field: str, value: str) -> Query:
@@ -194,6 +221,8 @@ class Compiler:
 
     @staticmethod
     def _all(queries: Sequence[Query]) -> Query:
+        if not queries:
+            return Query.empty_query()
         if len(queries) == 1:
             return queries[0]
         return Query.boolean_query([(Occur.Must, query) for query in queries])
@@ -209,6 +238,16 @@ def any_of(queries: Sequence[Query]) -> Query:
 def _escaped(value: str) -> str:
     """Return a pattern that matches just this text; the engine knows no escapes of other characters."""
     return _SPECIAL.sub(lambda found: "\\" + found.group(), value)
+
+
+def _texts(node: Node | None) -> Iterator[Text]:
+    """Give the free words and phrases that a hit may have."""
+    match node:
+        case Text():
+            yield node
+        case And(nodes) | Or(nodes):
+            for one in nodes:
+                yield from _texts(one)
 
 
 def _plain_words(node: Node | None) -> list[str]:

@@ -9,18 +9,18 @@ from __future__ import annotations
 import struct
 from bisect import bisect_left
 from functools import lru_cache, partial
-from itertools import chain, compress, islice
+from itertools import chain, compress, islice, repeat
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
-import tantivy
+import orjson
 
 from registry.search import fields, text
-from registry.search.fields import COLUMNS, NUMERIC, TABLE, TAG_SHARES, Field, Kind
-from registry.search.schema import FLOATS, KEYS, SORT_BYTES, SORT_PARTS, sorts_by_text
+from registry.search.fields import COLUMNS, NUMERIC, TABLE, TAG, TAG_TIMES, TAGS, Field, Kind
+from registry.search.schema import BAG, FLOATS, KEYS, SORT_BYTES, SORT_PARTS, sorts_by_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from registry.search.fields import Read
     from registry.views import SearchRecord
@@ -33,8 +33,8 @@ _REMEMBERED: Final = 1 << 16
 
 Made = TypeVar("Made")
 Values = dict[str, list[object]]
-Words = tuple[str, tuple[str, ...]]
-"""The tokens of a text in order, and what is also found alone."""
+Words = tuple[str, tuple[str, ...], str]
+"""The tokens of a text in order, what is also found alone, and all by which free words find it."""
 
 
 def document_key(lora_id: int) -> str:
@@ -42,10 +42,12 @@ def document_key(lora_id: int) -> str:
     return f"L{lora_id}"
 
 
-def document(schema: tantivy.Schema, record: SearchRecord) -> tantivy.Document:
-    """Return the document of a record."""
-    # With the schema, because numbers would otherwise take whatever type fits them.
-    return tantivy.Document.from_dict(values_of(record), schema)
+def document(record: SearchRecord) -> str:
+    """Return the document of a record as JSON, which the engine reads sooner than objects.
+
+    Raises TypeError for what cannot be written so.
+    """
+    return orjson.dumps(values_of(record)).decode()
 
 
 def values_of(record: SearchRecord) -> Values:
@@ -54,12 +56,18 @@ def values_of(record: SearchRecord) -> Values:
         "key": [document_key(record.id)],
         "whole": list(dict.fromkeys([text.key(name) for name in fields.WHOLE_NAMES(record)])),
     }
-    for tokens_field, alone_field, read_texts in _COLUMNS:
+    bag: list[object] = []
+    for tokens_field, alone_field, read_texts, times in _COLUMNS:
         found = [_words[one] if len(one) <= _SHORT else _long(one) for one in read_texts(record)]
         if found:
-            _put_words(values, tokens_field, alone_field, *zip(*found, strict=True))
+            tokens, singles, bags = zip(*found, strict=True)
+            values[tokens_field] = list(filter(None, tokens))
+            if alone_field and (alone := " ".join(dict.fromkeys(chain.from_iterable(singles)))):
+                values[alone_field] = [alone]
+            bag += times * [*filter(None, bags)]
     if record.tags:
-        _put_tags(values, record.tags)
+        bag += _put_tags(values, record.tags)
+    values[BAG] = bag
     _put_fields(values, record)
     for sort_fields, read_value in _SORTS:
         if (value := read_value(record)) is not None:
@@ -67,43 +75,53 @@ def values_of(record: SearchRecord) -> Values:
     return {name: value for name, value in values.items() if value}
 
 
-def _put_words(
-    values: Values,
-    tokens_field: str,
-    alone_field: str,
-    tokens: Sequence[str],
-    singles: Sequence[Sequence[str]],
-) -> None:
-    values[tokens_field] = list(filter(None, tokens))
-    if alone := " ".join(dict.fromkeys(chain.from_iterable(singles))):
-        values[alone_field] = [alone]
+def _put_tags(values: Values, pairs: Sequence[tuple[str, int]]) -> Iterator[str]:
+    """Put in tags, of which there are more than of all else together: in one go, each looked up once.
 
-
-def _put_tags(values: Values, pairs: Sequence[tuple[str, int]]) -> None:
-    """Put in tags, of which there are more than of all else together: in one go, each looked up once."""
-    # The catalog gives them in this order, in which those of one column are neighbours.
+    Gives what they are in the bag.
+    """
+    # The catalog gives them in this order, in which those that count as often are neighbours.
     tags, counts = zip(*sorted(pairs, key=itemgetter(1), reverse=True), strict=True)
-    tokens, singles, keys = zip(*map(_tags.__getitem__, tags), strict=True)
-    values["k_tag"] = list(dict.fromkeys(compress(keys, tags)))
-    rising, top = counts[::-1], counts[0] or 1
-    for tokens_field, alone_field, least, most in _SHARES:
-        first, end = (len(tags) - bisect_left(rising, share * top) for share in (most, least))
-        _put_words(values, tokens_field, alone_field, tokens[first:end], singles[first:end])
+    tokens, bags, keys = zip(*map(_tags.__getitem__, tags), strict=True)
+    values["k_tag"] = [" ".join(dict.fromkeys(compress(keys, tags)))]
+    values[f"t_{TAGS}"] = list(filter(None, tokens))
+    rising, top, first = counts[::-1], counts[0] or 1, 0
+    for share, times in TAG_TIMES:
+        end = len(tags) - bisect_left(rising, share * top)
+        if words := " ".join(filter(None, bags[first:end])):
+            yield from repeat(words, times)
+        first = end
 
 
 def _put_fields(values: Values, record: SearchRecord) -> None:
-    known: list[object] = []
-    for name, read, terms_field, read_terms, number_field, kind, facet_field, facet in _ROWS:
+    known = _put_header(values, record.header)
+    for name, read, read_terms, number_kind, facet in _ROWS:
         found = [value for value in read(record) if value is not None and value != ""]
         if found:
             known.append(name)
             if read_terms is not None:
-                values[terms_field] = read_terms(found)
-            if number_field is not None:
-                values[number_field] = _number(kind, found)
+                values[f"k_{name}"] = read_terms(found)
+            if number_kind is not None:
+                values[f"n_{name}"] = _number(number_kind, found)
         if facet is not None:
-            values[facet_field] = [value[:_MAX_FACET] for value in facet(record)]
+            values[f"f_{name}"] = [value[:_MAX_FACET] for value in facet(record)]
     values["known"] = known
+
+
+def _put_header(values: Values, header: Mapping[str, object]) -> list[object]:
+    """Put in the rows that are one column of the header and return the names of those that have a value."""
+    known: list[object] = []
+    for name, column, is_key, number_kind, has_facet in _HEADER_ROWS:
+        value = header.get(column)
+        if value is not None and value != "":
+            known.append(name)
+            if is_key:
+                values[f"k_{name}"] = [_keys[str(value)]]
+            if number_kind is not None:
+                values[f"n_{name}"] = _number(number_kind, [value])
+            if has_facet:
+                values[f"f_{name}"] = [str(value)[:_MAX_FACET]]
+    return known
 
 
 class _Remembered(dict[str, Made]):
@@ -126,14 +144,16 @@ def _words_of(one: str) -> Words:
     found = text.runs(one)
     tokens = " ".join([token for run in found for token in run.sequence])
     singles = dict.fromkeys([single for run in found for single in run.singles])
-    # Most words are their own token: one object for both is half to keep and half to reach for.
-    return one if tokens == one else tokens, tuple(singles)
+    bag = " ".join(dict.fromkeys([token for run in found for token in run.bag]))
+    # Most words are their own token: one object for all is less to keep and to reach for.
+    tokens = one if tokens == one else tokens
+    return tokens, tuple(singles), tokens if tokens == bag else bag
 
 
-def _tag_of(tag: str) -> tuple[str, tuple[str, ...], str]:
-    tokens, singles = _words_of(tag.replace("_", " "))
-    key = text.key(tag)
-    return tokens, singles, tokens if tokens == key else key
+def _tag_of(tag: str) -> tuple[str, str, str]:
+    tokens, _, bag = _words_of(tag.replace("_", " "))
+    key = text.tag_term(text.key(tag))
+    return tokens, bag, tokens if tokens == key else key
 
 
 _words = _Remembered(_words_of)
@@ -147,16 +167,18 @@ def _long(one: str) -> Words:
     """Return the words of a text from those of its parts between blanks, beyond which nothing reaches."""
     tokens: list[str] = []
     singles: list[str] = []
+    bag: list[str] = []
     for chunk in one[: text.MAX_TEXT].split():
         # To see that a word is its own token is quicker than to look it up.
         if chunk.islower() and chunk.isalpha() and chunk.isascii():
             tokens.append(chunk[: text.MAX_TOKEN])
             continue
-        found, alone = _words[chunk] if len(chunk) <= _SHORT else _long_word(chunk)
+        found, alone, held = _words[chunk] if len(chunk) <= _SHORT else _long_word(chunk)
         if found:
             tokens.append(found)
+            bag.append(held)
         singles += alone
-    return " ".join(tokens), tuple(singles)
+    return " ".join(tokens), tuple(singles), " ".join(dict.fromkeys(" ".join((*tokens, *bag)).split()))
 
 
 def terms(kind: Kind, value: object) -> Iterable[str]:
@@ -203,31 +225,35 @@ def _sort_values(value: str) -> tuple[list[object], ...]:
     return ([key], *parts)
 
 
+class _HeaderRow(NamedTuple):
+    """A row of the table of fields that is one column of the header, laid out."""
+
+    name: str
+    column: str
+    is_key: bool
+    number_kind: Kind | None
+    has_facet: bool
+
+
 class _Row(NamedTuple):
-    """A row of the table of fields, laid out: which engine fields it fills, and with what."""
+    """Any other row, laid out: which engine fields it fills, and with what."""
 
     name: str
     read: Read
-    terms_field: str
     read_terms: Callable[[list[object]], list[object]] | None
-    number_field: str | None
-    kind: Kind
-    facet_field: str
+    number_kind: Kind | None
     facet: Callable[[SearchRecord], Iterable[str]] | None
 
 
 def _laid_out(row: Field) -> _Row:
     # Tags are put in by themselves; here it only counts whether there are any.
-    is_tag = row.name == "tag"
+    is_tag = row.name == TAG
     has_terms = row.kind in KEYS and not is_tag
     return _Row(
         row.name,
         _first_tag if is_tag else row.read,
-        f"k_{row.name}",
         _TERMS.get(row.kind, partial(_terms, row.kind)) if has_terms else None,
-        f"n_{row.name}" if row.kind in NUMERIC else None,
-        row.kind,
-        f"f_{row.name}",
+        row.kind if row.kind in NUMERIC else None,
         row.facet,
     )
 
@@ -265,12 +291,22 @@ def _number(kind: Kind, found: list[object]) -> list[object]:
     return numbers[:1]
 
 
-_ROWS: Final = tuple(map(_laid_out, TABLE))
-_SHARES: Final = tuple((f"t_{name}", f"j_{name}", *share) for name, share in TAG_SHARES.items())
+_HEADER_ROWS: Final = tuple(
+    _HeaderRow(
+        row.name,
+        row.column,
+        row.kind is Kind.KEY,
+        row.kind if row.kind in NUMERIC else None,
+        row.facet is not None,
+    )
+    for row in TABLE
+    if row.column is not None
+)
+_ROWS: Final = tuple(_laid_out(row) for row in TABLE if row.column is None)
 _COLUMNS: Final = tuple(
-    (f"t_{column.name}", f"j_{column.name}", column.read)
+    (f"t_{column.name}", f"j_{column.name}" if column.field else None, column.read, column.times)
     for column in COLUMNS
-    if column.name not in TAG_SHARES
+    if column.name != TAGS
 )
 _SORTS: Final = tuple(
     ((f"s_{row.name}", *(f"s_{row.name}_{part}" for part in range(SORT_PARTS))), row.sort)

@@ -17,6 +17,7 @@ from registry.search.index import no_panic
 from registry.search.nodes import And, Match, Or, Sort, Text
 from registry.search.paging import ID, Pager, Place
 from registry.search.schema import FLOATS, SORT_BYTES, sorts_by_text
+from registry.search.vocabulary import Terms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -55,6 +56,7 @@ class _Snapshot:
     state: State
     index: tantivy.Index
     searcher: tantivy.Searcher
+    terms: Terms
 
 
 class Engine:
@@ -82,7 +84,8 @@ class Engine:
             index = now.index if now is not None and same else self._place.open(state.folder)
             with no_panic():
                 index.reload()
-                self._now = _Snapshot(state, index, index.searcher())
+                searcher = index.searcher()
+                self._now = _Snapshot(state, index, searcher, Terms(searcher))
         return self.generation
 
     def close(self) -> None:

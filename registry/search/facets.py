@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from registry.errors import BadRequest
-from registry.search.fields import FACETS, FIELDS, TAG_FACET
+from registry.search.fields import FACETS, FIELDS, TAG
 from registry.views import Facet, FacetValue
 
 if TYPE_CHECKING:
@@ -22,19 +22,19 @@ def check_facets(names: Sequence[str]) -> list[str]:
     wanted: dict[str, None] = {}
     for name in names:
         if name == "all":
-            wanted |= dict.fromkeys((*FACETS, TAG_FACET))
-        elif name in FACETS or name == TAG_FACET:
+            wanted |= dict.fromkeys((*FACETS, TAG))
+        elif name in FACETS or name == TAG:
             wanted[name] = None
         else:
             raise BadRequest(
-                f"there is no facet {name[:80]!r}", remedy=f"facets are all, {TAG_FACET}, {', '.join(FACETS)}"
+                f"there is no facet {name[:80]!r}", remedy=f"facets are all, {TAG}, {', '.join(FACETS)}"
             )
     return list(wanted)
 
 
 def count(searcher: tantivy.Searcher, query: tantivy.Query, names: Sequence[str]) -> dict[str, Facet]:
     """Return the counts of the values of each field, the commonest first and then by value."""
-    asked = {name: {"terms": {"field": f"f_{name}", "size": _ALL}} for name in names if name != TAG_FACET}
+    asked = {name: {"terms": {"field": f"f_{name}", "size": _ALL}} for name in names if name != TAG}
     if not asked:
         return {}
     answer = searcher.aggregate(query, asked)

@@ -49,7 +49,8 @@ class Field:
 
     `help` says what it holds, `example` how it is asked. `noun` names it in a sentence. `names` are the texts
     that people read for its values. `facet` gives the values that are counted, as they are shown.
-    `sort` gives the one value that it is sorted by, `None` where there is none.
+    `sort` gives the one value that it is sorted by, `None` where there is none. `column` is the column of the
+    header that it is, if it is nothing else.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Field:
     names: Mapping[str, str] = field(default_factory=dict)
     facet: Callable[[SearchRecord], Iterable[str]] | None = None
     sort: Callable[[SearchRecord], str | int | float | None] | None = None
+    column: str | None = None
 
 
 def _column(name: str) -> Read:
@@ -216,6 +218,7 @@ def _row(  # noqa: PLR0913, PLR0917 - all of them named
         aliases,
         facet=_shown(column) if facet else None,
         sort=_first_number(column) if sort else None,
+        column=column,
     )
 
 
@@ -262,10 +265,8 @@ TABLE: Final[tuple[Field, ...]] = (
         _architecture, aliases=("architecture", "family"), names=ARCHITECTURES, facet=_architecture,
         sort=lambda record: next(iter(_architecture(record))),
     ),
-    Field(
-        "base", Kind.KEY, "variant of the base model, such as pony or illustrious", "base:pony", "base model",
-        _column("base_model"), aliases=("base_model",), facet=_shown("base_model"),
-    ),
+    _row("base", "base_model", Kind.KEY, "variant of the base model, such as pony or illustrious",
+         "base:pony", "base model", aliases=("base_model",), facet=True),
     Field(
         "model", Kind.WORDS, "the model it was trained on, as the trainer wrote its name", "model:animagine",
         "trained on", lambda record: [
@@ -391,38 +392,33 @@ BY_NAME: Final[Mapping[str, Field]] = {name: row for row in TABLE for name in (r
 FACETS: Final = tuple(row.name for row in TABLE if row.facet is not None)
 SORTS: Final = tuple(row.name for row in TABLE if row.sort is not None)
 RELEVANCE: Final = "relevance"
-TAG_FACET: Final = "tag"
-"""Counted over a sample of the matches only."""
+TAG: Final = "tag"
+"""As a facet counted over a sample of the matches only."""
 
 
 @dataclass(frozen=True, slots=True)
 class TextColumn:
-    """A group of texts in which free words are looked for, and how much a hit there counts."""
+    """A group of texts whose words are searched.
+
+    Free words are looked for in all texts at once, where a word of this column counts as often as `times`
+    says, 0 for not at all. `boost` is how much more a hit in this column counts.
+    """
 
     name: str
-    weight: float
     read: Callable[[SearchRecord], Iterable[str]]
     field: str | None = None
     """The field of kind WORDS that is this column alone."""
+    times: int = 1
+    boost: float = 0.0
 
 
-TAG_SHARES: Final[Mapping[str, tuple[float, float]]] = {
-    "tags_often": (0.5, 2.0),
-    "tags_some": (0.1, 0.5),
-    "tags_rare": (-1.0, 0.1),
-}
-"""The columns of tags: from which share of the highest count on, and below which."""
+TAGS: Final = "tags"
+TAG_TIMES: Final[tuple[tuple[float, int], ...]] = ((0.5, 5), (0.1, 3), (0.0, 2))
+"""From which share of the highest count on a tag counts how often."""
 
 
-def _tags_by_share(low: float, high: float) -> Callable[[SearchRecord], Iterable[str]]:
-    """Give the tags whose count has such a share of the highest one (`high` itself excluded)."""
-
-    def tags(record: SearchRecord) -> Iterable[str]:
-        top = max([count for _, count in record.tags], default=0) or 1
-        least, most = low * top, high * top
-        return [tag.replace("_", " ") for tag, count in record.tags if least <= count < most]
-
-    return tags
+def _tag_words(record: SearchRecord) -> Iterable[str]:
+    return [tag.replace("_", " ") for tag, _ in record.tags]
 
 
 def _words_of(name: str) -> Callable[[SearchRecord], Iterable[str]]:
@@ -435,15 +431,16 @@ def _folder_words(record: SearchRecord) -> Iterable[str]:
 
 
 COLUMNS: Final[tuple[TextColumn, ...]] = (
-    TextColumn("name", 12.0, _words_of("name"), "name"),
-    TextColumn("trigger", 8.0, _words_of("trigger"), "trigger"),
-    TextColumn("tags_often", 5.0, _tags_by_share(*TAG_SHARES["tags_often"])),
-    TextColumn("tags_some", 3.0, _tags_by_share(*TAG_SHARES["tags_some"])),
-    TextColumn("tags_rare", 1.5, _tags_by_share(*TAG_SHARES["tags_rare"])),
-    TextColumn("folder", 1.0, _folder_words),
-    TextColumn("comment", 1.0, _words_of("comment"), "comment"),
-    TextColumn("model", 0.5, _words_of("model"), "model"),
-    TextColumn("path", 0.0, _words_of("path"), "path"),
+    # A boost outweighs all that the lesser columns give: a word counts between 0.4 and 2.2 times its rarity.
+    TextColumn("name", _words_of("name"), "name", boost=50.0),
+    TextColumn("trigger", _words_of("trigger"), "trigger", boost=8.0),
+    TextColumn(TAGS, _tag_words),
+    TextColumn("folder", _folder_words),
+    TextColumn("comment", _words_of("comment"), "comment"),
+    TextColumn("model", _words_of("model"), "model"),
+    TextColumn("path", _words_of("path"), "path", times=0),
 )
-"""All texts whose words are searched; free words are looked for where a hit counts for something."""
+"""All texts whose words are searched."""
+FREE: Final = tuple(column for column in COLUMNS if column.times)
+"""Those in which free words are looked for."""
 WHOLE_NAMES: Final = _whole_names

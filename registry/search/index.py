@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 _STATE: Final = "state.json"
 _HEAP: Final = 60_000_000
 _THREADS: Final = 1
+_LEFT_OUT: Final = "lora %d cannot be searched, please report it: %s"
+_UNREADABLE: Final = ("could not be parsed", "not valid JSON")
+"""What the engine says of a document, and not of itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +129,18 @@ class Writer:
         """Add the documents of records that the index does not have; one that cannot be made is logged."""
         with no_panic(ValueError, OSError):
             for record in records:
+                # One that we fail at must not keep all others from being found.
                 try:
-                    made = document(self._index.schema, record)
+                    made = document(record)
                 except (TypeError, ValueError, OverflowError) as error:
-                    # One that we fail at must not keep all others from being found.
-                    log.error("lora %d cannot be searched, please report it: %s", record.id, error)  # noqa: TRY400
+                    log.error(_LEFT_OUT, record.id, error)  # noqa: TRY400 - what is wrong is said
                     continue
-                self._writer.add_document(made)
+                try:
+                    self._writer.add_json(made)
+                except ValueError as error:
+                    if not any(part in str(error) for part in _UNREADABLE):
+                        raise
+                    log.error(_LEFT_OUT, record.id, error)  # noqa: TRY400
 
     def replace(self, lora_ids: Iterable[int], records: Iterable[SearchRecord]) -> None:
         """Make the documents of these loras those of the records; those without one are gone."""

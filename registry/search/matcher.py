@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from registry.search.fields import COLUMNS, FIELDS, NUMERIC, Field, Kind
+from registry.search.fields import COLUMNS, FIELDS, FREE, NUMERIC, Field, Kind
 from registry.search.nodes import And, Between, Exact, Known, Match, Node, Not, Or, Saved, Text, Value
 from registry.search.text import ROOT_FOLDER, Run, folders, key, runs, sequence, stands_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from registry.search.fields import TextColumn
     from registry.views import SearchRecord
 
 _WORDS: Final = {column.field: column for column in COLUMNS if column.field}
@@ -53,11 +52,8 @@ def matches(
 
 
 def _text(node: Text, record: SearchRecord, translate: Callable[[str], Sequence[str]]) -> bool:
-    if any(
-        _in_column(node.text, column, record, prefix=node.prefix, phrase=node.phrase)
-        for column in COLUMNS
-        if column.weight > 0
-    ):
+    values = [value for column in FREE for value in column.read(record)]
+    if _in_values(node.text, values, prefix=node.prefix, phrase=node.phrase):
         return True
     if node.prefix or node.phrase:
         return False
@@ -65,11 +61,11 @@ def _text(node: Text, record: SearchRecord, translate: Callable[[str], Sequence[
     return bool(tags) and any(key(tag) in tags for tag, _ in record.tags)
 
 
-def _in_column(wanted: str, column: TextColumn, record: SearchRecord, *, prefix: bool, phrase: bool) -> bool:
+def _in_values(wanted: str, values: Sequence[str], *, prefix: bool, phrase: bool) -> bool:
+    """Return whether a phrase stands in one of some texts, or each run of a word in any of them."""
     found = runs(wanted)
     if not found:
         return False
-    values = list(column.read(record))
     if phrase:
         return any(stands_in(sequence(wanted), sequence(value), prefix=prefix) for value in values)
     last = len(found) - 1
@@ -84,17 +80,19 @@ def _run(wanted: Run, value: str, *, prefix: bool) -> bool:
     tokens = sequence(value)
     if stands_in(list(wanted.sequence), tokens, prefix=prefix):
         return True
-    whole = "".join(wanted.sequence)
     if wanted.script:
-        return len(whole) == 1 and any(whole in run.singles for run in runs(value) if run.script)
+        return len(wanted.whole) == 1 and any(
+            wanted.whole in run.singles for run in runs(value) if run.script
+        )
     alone = {*tokens, *(single for run in runs(value) if not run.script for single in run.singles)}
-    return any(one.startswith(whole) for one in alone) if prefix else whole in alone
+    return any(one.startswith(wanted.whole) for one in alone) if prefix else wanted.whole in alone
 
 
 def _value(row: Field, value: Value, record: SearchRecord) -> bool:
     if isinstance(value, Exact) and row.kind is Kind.WORDS:
         phrase = len(value.text.split()) > 1
-        return _in_column(value.text, _WORDS[row.name], record, prefix=value.prefix, phrase=phrase)
+        texts = list(_WORDS[row.name].read(record))
+        return _in_values(value.text, texts, prefix=value.prefix, phrase=phrase)
     found = [one for one in row.read(record) if one is not None and one != ""]
     match value:
         case Known(known):

@@ -3,9 +3,12 @@
 ===============  ==========================================================================================
 `key`            `L` and the id, by which documents are replaced (deleting by a number deletes nothing)
 `t_<column>`     the tokens of a text column in order
-`j_<column>`     what is also found alone there: joined parts of names, single characters
+`j_<column>`     what is also found alone there, for columns that are a field: joined parts of names,
+                 single characters
+`bag`            all tokens by which free words find a lora, the oftener the more they count
 `whole`          whole names, folded
-`k_<field>`      values of fields that are compared as wholes, folded; folders with all above them
+`k_<field>`      values of fields that are compared as wholes, folded; folders with all above them; tags with
+                 `_` for blanks
 `n_<field>`      numbers, one a document
 `f_<field>`      values as facets show them
 `s_<field>`      the folded beginning of a text that is sorted by, `s_<field>_0` ... its bytes as numbers
@@ -19,11 +22,12 @@ from typing import Final
 
 import tantivy
 
-from registry.search.fields import COLUMNS, NUMERIC, TABLE, Field, Kind
+from registry.search.fields import COLUMNS, NUMERIC, TABLE, TAG, Field, Kind
 
-INDEX_VERSION: Final = 1
+INDEX_VERSION: Final = 2
 """Raise it whenever documents or fields change: the index is then made anew."""
 
+BAG: Final = "bag"
 TOKENS: Final = "whitespace"
 SORT_BYTES: Final = 48
 SORT_PARTS: Final = SORT_BYTES // 8
@@ -42,12 +46,16 @@ def build() -> tantivy.Schema:
     made.add_text_field("key", tokenizer_name="raw", index_option="basic")
     made.add_text_field("whole", tokenizer_name="raw", index_option="basic")
     made.add_text_field("known", tokenizer_name="raw", index_option="basic")
+    made.add_text_field(BAG, tokenizer_name=TOKENS, index_option="freq")
     for column in COLUMNS:
         made.add_text_field(f"t_{column.name}", tokenizer_name=TOKENS, index_option="position")
-        made.add_text_field(f"j_{column.name}", tokenizer_name=TOKENS, index_option="basic")
+        if column.field is not None:
+            made.add_text_field(f"j_{column.name}", tokenizer_name=TOKENS, index_option="basic")
     for row in TABLE:
         if row.kind in KEYS:
-            made.add_text_field(f"k_{row.name}", tokenizer_name="raw", index_option="basic")
+            # There are many tags, and one text of them all is taken in sooner than each by itself.
+            tokenizer = TOKENS if row.name == TAG else "raw"
+            made.add_text_field(f"k_{row.name}", tokenizer_name=tokenizer, index_option="basic")
         if row.kind in FLOATS:
             made.add_float_field(f"n_{row.name}", fast=True)
         elif row.kind in NUMERIC:

@@ -12,7 +12,7 @@ from registry.catalog.searching import SAMPLE, tags_sample
 from registry.errors import NotFound
 from registry.search import vocabulary
 from registry.search.engine import Engine
-from registry.search.fields import TAG_FACET
+from registry.search.fields import TAG
 from registry.search.nodes import And, Or, Query, Sort, Text
 from registry.search.query import parse, replace_saved
 from registry.search.trees import EVERYTHING
@@ -102,8 +102,8 @@ class Searching:
             query, warnings = self.complete(question, [])
         order = sort or query.sort
         hits = self.engine.search(query.where, sort=order, limit=limit, cursor=cursor, facets=facets)
-        if TAG_FACET in facets or "all" in facets:
-            hits.facets[TAG_FACET] = self._tag_facet(query.where)
+        if TAG in facets or "all" in facets:
+            hits.facets[TAG] = self._tag_facet(query.where)
         meant = self._meant(query) if not hits.total else None
         took = (time.perf_counter() - begun) * 1000
         return Found(hits, query, sentence(query, hits.sort), warnings, meant, round(took, 2))
@@ -128,9 +128,9 @@ class Searching:
         self.engine.refresh()
         with self._catalog.read() as conn:
             saved = [one.name for one in list_saved(conn)]
-        searcher = self.engine.snapshot().searcher
+        terms = self.engine.snapshot().terms
         return vocabulary.suggest(
-            searcher, typed[-500:], translations=self._translations, saved=saved, limit=limit
+            terms, typed[-500:], translations=self._translations, saved=saved, limit=limit
         )
 
     def _wait_for(self, generation: int | None) -> None:
@@ -152,7 +152,7 @@ class Searching:
         with self._catalog.read() as conn:
             sample = tags_sample(conn, ids)
         values = [FacetValue(tag, self._translations.name(tag) or tag, count) for tag, count in sample.tags]
-        return Facet(TAG_FACET, values, sample.distinct, sample.loras)
+        return Facet(TAG, values, sample.distinct, sample.loras)
 
     def _meant(self, query: Query) -> str | None:
         """Return a query like this one whose words exist, if that finds anything."""

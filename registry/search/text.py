@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from registry.search.chinese import simplified
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 MAX_TEXT = 20_000
 """Characters of one text that are searched; what is beyond is shown but not found."""
 MAX_TOKEN = 100
+GRAM = 4
+"""So many neighbours of a script without blanks are found as one token."""
 MAX_KEY = 500
 
 # Han with extensions and compatibility forms, kana, Hangul, and the marks that stand among them.
@@ -41,15 +43,18 @@ _BLANKS = re.compile(r"[\s_]+")
 
 
 class Run(NamedTuple):
-    """A stretch of one script: `sequence` are its tokens in order, `singles` what is also found alone.
+    """A stretch of one script, as a `whole`.
 
-    Of other scripts, `sequence` are the parts of a word or name, and `singles` its parts joined: two
-    neighbours, and all. Of scripts without blanks, `sequence` are the pairs of neighbours (the character
-    itself where it stands alone), and `singles` the characters.
+    `sequence` are its tokens in order, `singles` what is also found alone, and `bag` all by which it is
+    found, order aside. Of other scripts, `sequence` are the parts of a word or name, and `singles` its parts
+    joined: two neighbours, and all. Of scripts without blanks, `sequence` are the pairs of neighbours (the
+    character itself where it stands alone), `singles` the characters, and `bag` holds up to four neighbours.
     """
 
+    whole: str
     sequence: tuple[str, ...]
     singles: tuple[str, ...]
+    bag: tuple[str, ...]
     script: bool
 
 
@@ -77,6 +82,16 @@ def _key(text: str) -> str:
     return _BLANKS.sub(" ", fold(text[:MAX_KEY])).strip()
 
 
+def tag_term(folded: str) -> str:
+    """Return a tag in the form of `key` as one token."""
+    return folded.replace(" ", "_")
+
+
+def tag_of(term: str) -> str:
+    """Return the tag of a token that `tag_term` made."""
+    return term.replace("_", " ")
+
+
 def runs(text: str) -> tuple[Run, ...]:
     """Return the runs of a text in order."""
     return tuple([run for chunk in text[:MAX_TEXT].split() for run in chunk_runs(chunk)])
@@ -102,13 +117,28 @@ def _runs(text: str) -> Iterator[Run]:
         written = found.group()
         if _IS_SCRIPT.match(written):
             folded = fold(written)
-            pairs = tuple(folded[i : i + 2] for i in range(len(folded) - 1))
-            yield Run(pairs or (folded,), tuple(dict.fromkeys(folded)), script=True)
+            pairs = tuple(grams(folded, 2)) or (folded,)
+            bag = dict.fromkeys([gram for size in range(1, GRAM + 1) for gram in grams(folded, size)])
+            yield Run(folded, pairs, tuple(dict.fromkeys(folded)), tuple(bag), script=True)
             continue
-        parts = [fold(part)[:MAX_TOKEN] for word in _WORD.findall(written) for part in _SEAMS.split(word)]
+        parts = [fold(part)[:MAX_TOKEN] for word in _WORD.findall(written) for part in _apart(word)]
         parts = [part for part in parts if part]
         if parts:
-            yield Run(tuple(parts), tuple(_joined(parts)), script=False)
+            alone = _joined(parts)
+            bag = dict.fromkeys((*parts, *alone))
+            yield Run("".join(parts), tuple(parts), tuple(alone), tuple(bag), script=False)
+
+
+def _apart(word: str) -> Sequence[str]:
+    # Most words are seen to be one part sooner than the pattern can tell.
+    if word.isdigit() or (word.isalpha() and word[1:].islower() and word.isascii()):
+        return (word,)
+    return _SEAMS.split(word)
+
+
+def grams(text: str, size: int) -> list[str]:
+    """Return the stretches of so many characters of a text, in order."""
+    return [text[start : start + size] for start in range(len(text) - size + 1)]
 
 
 def _joined(parts: list[str]) -> list[str]:

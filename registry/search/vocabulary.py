@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from registry.search import text
-from registry.search.fields import BY_NAME, TABLE, Kind
+from registry.search.fields import BY_NAME, TABLE, TAG, Kind
 from registry.search.index import no_panic
 from registry.search.reading import MINUS, OPENING, QUOTES, SAVED, last_word
 from registry.search.writing import plain
@@ -18,17 +18,45 @@ if TYPE_CHECKING:
 
     from registry.search.translations import Translations
 
-_WORDS: Final = ("t_name", "t_trigger", "t_tags_often", "t_tags_some", "t_tags_rare")
+_WORDS: Final = ("t_name", "t_trigger", "t_tags")
 _DISTANCE: Final = 2
 _SHORTEST: Final = 4
 """Words of fewer letters have too many neighbours."""
 _CANDIDATES: Final = 20_000
+_KEPT: Final = 2
 # Full-width signs, as they are typed beside Chinese words.
 _SIGNS: Final = str.maketrans({"：": ":", "，": ","})
 
 
+class Terms:
+    """The terms of an index at one commit; for short beginnings, which most have, it is asked once."""
+
+    def __init__(self, searcher: tantivy.Searcher) -> None:
+        self._searcher = searcher
+        self._kept: dict[tuple[str, str, int], list[tuple[str, int]]] = {}
+
+    def beginning(self, field: str, prefix: str, limit: int) -> list[tuple[str, int]]:
+        """Return the commonest terms of a field that begin so, and how many documents have each."""
+        if len(prefix) > _KEPT:
+            return self._searcher.terms_with_prefix(field, prefix, limit=limit)
+        asked = field, prefix, limit
+        found = self._kept.get(asked)
+        if found is None:
+            found = self._kept[asked] = self._searcher.terms_with_prefix(field, prefix, limit=limit)
+        return found
+
+    def tags(self, prefix: str, limit: int) -> list[tuple[str, int]]:
+        """Return the commonest tags that begin so, and how many loras have each."""
+        found = self.beginning("k_tag", text.tag_term(prefix), limit)
+        return [(text.tag_of(term), count) for term, count in found]
+
+    def loras_with(self, tag: str) -> int:
+        """Return how many loras have a tag."""
+        return self._searcher.doc_freq("k_tag", text.tag_term(tag))
+
+
 def suggest(
-    searcher: tantivy.Searcher,
+    terms: Terms,
     typed: str,
     *,
     translations: Translations,
@@ -42,10 +70,10 @@ def suggest(
         if colon and name.lower() == SAVED:
             return list(_saved(rest, saved))[:limit]
         if colon and name.lower() in BY_NAME:
-            return list(_values(searcher, name, rest, translations))[:limit]
+            return list(_values(terms, name, rest, translations))[:limit]
         if not word:
             return []
-        found = [*_fields(word), *_words(searcher, word, translations), *_saved_too(word, saved)]
+        found = [*_fields(word), *_words(terms, word, translations), *_saved_too(word, saved)]
     return found[:limit]
 
 
@@ -66,9 +94,7 @@ def _fields(word: str) -> Iterator[Suggestion]:
             yield Suggestion(f"{row.name}:", f"{row.name}:", "field", note=row.help)
 
 
-def _values(
-    searcher: tantivy.Searcher, name: str, typed: str, translations: Translations
-) -> Iterator[Suggestion]:
+def _values(terms: Terms, name: str, typed: str, translations: Translations) -> Iterator[Suggestion]:
     row = BY_NAME[name.lower()]
     before, comma, last = typed.rpartition(",")
     prefix = text.key(last.strip(QUOTES))
@@ -85,34 +111,33 @@ def _values(
     else:
         yield Suggestion(row.example, row.example, "value", note=row.help)
         return
-    if row.name == "tag" and last:
-        yield from _translated(searcher, last.strip(QUOTES), translations, kept)
-    for value, count in searcher.terms_with_prefix(field, prefix, limit=12):
-        note = translations.name(value) if row.name == "tag" else row.names.get(value.replace(" ", "_"))
+    if row.name == TAG and last:
+        yield from _translated(terms, last.strip(QUOTES), translations, kept)
+    found = terms.tags(prefix, 12) if row.name == TAG else terms.beginning(field, prefix, 12)
+    for value, count in found:
+        note = translations.name(value) if row.name == TAG else row.names.get(value.replace(" ", "_"))
         yield Suggestion(value, kept + plain(value), "value", count, note)
 
 
-def _words(searcher: tantivy.Searcher, word: str, translations: Translations) -> Iterator[Suggestion]:
+def _words(terms: Terms, word: str, translations: Translations) -> Iterator[Suggestion]:
     prefix = text.key(word)
-    yield from _translated(searcher, word, translations, "tag:")
+    yield from _translated(terms, word, translations, "tag:")
     # There are as many names as files; with one letter typed, they tell nobody anything.
     long_enough = len(prefix) > 1 or not prefix.isascii()
-    names = searcher.terms_with_prefix("whole", prefix, limit=5) if long_enough else []
+    names = terms.beginning("whole", prefix, 5) if long_enough else []
     for value, count in names:
         yield Suggestion(value, f"name:{plain(value)}", "name", count)
-    for value, count in searcher.terms_with_prefix("k_tag", prefix, limit=6):
+    for value, count in terms.tags(prefix, 6):
         yield Suggestion(value, f"tag:{plain(value)}", "tag", count, translations.name(value))
     whole = {value for value, _ in names}
-    for value, count in searcher.terms_with_prefix("t_name", prefix, limit=4) if long_enough else ():
+    for value, count in terms.beginning("t_name", prefix, 4) if long_enough else ():
         if value not in whole:
             yield Suggestion(value, value, "name", count)
 
 
-def _translated(
-    searcher: tantivy.Searcher, typed: str, translations: Translations, before: str
-) -> Iterator[Suggestion]:
+def _translated(terms: Terms, typed: str, translations: Translations, before: str) -> Iterator[Suggestion]:
     for name, tag in translations.beginning(typed, 4):
-        count = searcher.doc_freq("k_tag", tag)
+        count = terms.loras_with(tag)
         if count:
             yield Suggestion(tag, before + plain(tag), "tag", count, name)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from registry.identify.names import ADAPTERS, ARCHITECTURES
-from registry.search.fields import FIELDS, RELEVANCE, TAG_FACET
+from registry.search.fields import FIELDS, RELEVANCE, TAG
 from registry.web import words
 from registry.web.refining import asked, completed, has, value_of, with_value, without_value
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from registry.web.refining import Typed
 
 FACETS: Final = (
-    "arch", "base", "adapter", "rank", TAG_FACET, "root", "folder", "trainer", "prec", "res", "year", "kind",
+    "arch", "base", "adapter", "rank", TAG, "root", "folder", "trainer", "prec", "res", "year", "kind",
     "verdict", "dup", "missing",
 )  # fmt: skip
 """The facets of the page, in its order."""
@@ -274,7 +274,7 @@ def groups(typed: Typed, sort: str, facets: Mapping[str, Facet], total: int) -> 
 
 def _choice(typed: Typed, sort: str, field: str, shown: FacetValue) -> Choice:
     # Tags are what they are in captions; their other names are no better for everybody.
-    label, note = (shown.value, shown.label) if field == TAG_FACET else (shown.label, "")
+    label, note = (shown.value, shown.label) if field == TAG else (shown.label, "")
     seen = (words.visible(label), words.visible(note) if note != label else "", words.count(shown.count))
     value = value_of(field, shown.value, typed.now)
     if value is None:

@@ -6,7 +6,7 @@ import itertools
 import random
 from typing import TYPE_CHECKING
 
-from registry.search.fields import COLUMNS
+from registry.search.fields import FREE
 from registry.search.nodes import Text
 from registry.search.text import fold
 from registry.views import SearchFile, SearchRecord
@@ -44,10 +44,7 @@ def test_any_two_characters_find_what_a_look_at_every_text_finds(tmp_path: Path)
     chance = random.Random(11)
     records = [record(chance, number) for number in range(1, 301)]
     engine = indexed(tmp_path, records)
-    texts = {
-        one.id: [fold(text) for column in COLUMNS if column.weight for text in column.read(one)]
-        for one in records
-    }
+    texts = {one.id: [fold(text) for column in FREE for text in column.read(one)] for one in records}
     found_any = 0
     for first, second in itertools.product(CHARACTERS, repeat=2):
         wanted = fold(first + second)
@@ -65,11 +62,6 @@ def test_one_character_finds_what_holds_it_anywhere(tmp_path: Path) -> None:
         expected = {
             one.id
             for one in records
-            if any(
-                fold(character) in fold(text)
-                for column in COLUMNS
-                if column.weight
-                for text in column.read(one)
-            )
+            if any(fold(character) in fold(text) for column in FREE for text in column.read(one))
         }
         assert set(engine.search(Text(character), limit=1000).ids) == expected, character

@@ -74,9 +74,12 @@ def test_words_may_stand_in_different_texts_but_a_phrase_stands_in_one() -> None
     assert not finds('"red dress"', a_record(a_file(name="red"), a_file(name="dress")))
 
 
-def test_the_parts_of_one_word_stand_in_texts_of_one_kind() -> None:
-    assert finds("red/dress", a_record(a_file(name="red"), a_file(name="dress")))
-    assert not finds("red/dress", a_record(a_file(name="red"), claimed=("dress",)))
+def test_the_parts_of_one_word_stand_anywhere_or_in_the_field_that_is_asked_for() -> None:
+    record = a_record(a_file(name="red"), claimed=("dress",))
+
+    assert finds("red/dress", record)
+    assert not finds("name:red/dress", record)
+    assert finds("name:red/dress", a_record(a_file(name="red"), a_file(name="dress")))
 
 
 def test_chinese_is_found_by_pairs_and_by_single_characters() -> None:
