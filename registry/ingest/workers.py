@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import multiprocessing
 import os
 import signal
@@ -12,6 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from registry.child import become_child
 from registry.errors import Cancelled, RegistryError
 from registry.ingest.derive import Derived, Read, Task, derive_chunk, read_unless_known
 from registry.views import Note
@@ -168,12 +168,12 @@ def _until_it_dies(pool: ProcessPoolExecutor, tasks: Sequence[Task], read: Read)
 def _pool(workers: int) -> ProcessPoolExecutor:
     # Spawned, not forked: this process has threads and open databases.
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare)
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=become_child)
 
 
 @contextmanager
 def _deaf_to_interrupts() -> Iterator[None]:
-    """Have processes that start meanwhile hold Ctrl-C back until `_prepare` has them ignore it.
+    """Have processes that start meanwhile hold Ctrl-C back until `become_child` has them ignore it.
 
     They inherit the signal mask of the thread that starts them; this process hears the signal in another
     thread, or a moment later. Windows has no such mask.
@@ -186,22 +186,3 @@ def _deaf_to_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _prepare() -> None:
-    """Leave Ctrl-C to the parent, which stops its children itself, and collect garbage less often.
-
-    A header makes thousands of objects that all go at once; looking for cycles among them is in vain.
-    """
-    gc.freeze()
-    gc.set_threshold(200_000, 20, 20)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_die_with_parent, name="parent", daemon=True).start()
-
-
-def _die_with_parent() -> None:
-    """End this process when its parent is gone: a parent that was killed cannot say so."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

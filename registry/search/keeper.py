@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-import os
-import signal
 import threading
 from typing import TYPE_CHECKING, Final
 
 from registry.catalog.engine import Catalog
+from registry.child import become_child
 from registry.errors import Cancelled, IndexTaken, RegistryError
 from registry.search.catchup import Follower, Progress
 from registry.search.index import Place
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from registry.search.index import State
 
 log = logging.getLogger(__name__)
-LOOK_SECONDS: Final = 2.0
+LOOK_SECONDS: Final = 0.5
 """How often the child looks for changes of other processes."""
 RETRY_SECONDS: Final = 5.0
 LONGEST_RETRY_SECONDS: Final = 300.0
@@ -137,8 +136,7 @@ def keep(url: str, folder: Path, connection: Connection, retry_seconds: float = 
 
     Tells its progress, and what is wrong as a text.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
+    become_child()
     stopping = threading.Event()
     woken = threading.Event()
 
@@ -176,11 +174,3 @@ def keep(url: str, folder: Path, connection: Connection, retry_seconds: float = 
         woken.clear()
     follower.close()
     catalog.close()
-
-
-def _end_with_parent() -> None:
-    """End this process when its parent is gone: a parent that was killed cannot say so."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

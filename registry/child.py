@@ -1,0 +1,33 @@
+"""What every child process does first that works in the background of another."""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import os
+import signal
+import threading
+from typing import Final
+
+_NICENESS: Final = 10
+
+
+def become_child() -> None:
+    """Leave the processor to those who answer, leave Ctrl-C to the parent, and end when the parent is gone.
+
+    Garbage is looked for seldom: children make many objects that all go at once, and hardly any cycles.
+    """
+    if hasattr(os, "nice"):
+        os.nice(_NICENESS)
+    gc.freeze()
+    gc.set_threshold(200_000, 20, 20)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    # A parent that was killed cannot say so.
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
