@@ -153,7 +153,7 @@ def _words_of(one: str) -> Words:
 def _tag_of(tag: str) -> tuple[str, str, str]:
     tokens, _, bag = _words_of(tag.replace("_", " "))
     key = text.tag_term(text.key(tag))
-    return tokens, bag, tokens if tokens == key else key
+    return tokens, bag, next((same for same in (tag, tokens) if same == key), key)
 
 
 _words = _Remembered(_words_of)

@@ -73,7 +73,7 @@ def key(text: str) -> str:
     return _short_key(text) if len(text) <= _REMEMBERED else _key(text)
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=1 << 12)
 def _short_key(text: str) -> str:
     return _key(text)
 
@@ -102,11 +102,11 @@ def chunk_runs(chunk: str) -> tuple[Run, ...]:
     return _short_runs(chunk) if len(chunk) <= _REMEMBERED else tuple(_runs(chunk))
 
 
-# Words and tags come again and again: most of a library is made of some ten thousand of them.
+# What is compared one record after the other are the same few words again and again.
 _REMEMBERED = 40
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=1 << 12)
 def _short_runs(chunk: str) -> tuple[Run, ...]:
     return tuple(_runs(chunk))
 
