@@ -8,6 +8,7 @@ later runs use again. All times are with warm caches, in milliseconds, and all t
   and the total, beside eight GROUP BYs over the same matches, their ids already in a table, in the tables of
   the catalog and in a narrow copy in memory; two Chinese characters;
 - `suggest`: what completes words while they are typed, from one letter on;
+- `strings`: 10,000 texts that hypothesis makes, and ten that people and attackers type, each with facets;
 - `paging`: the first page and the one at 99 % of the depth, turn by turn, for sorts with few and many ties;
 - `http` and `fresh`: see `bench.search_served`.
 """
@@ -20,6 +21,7 @@ import random
 import resource
 import sqlite3
 import statistics
+import string
 import subprocess
 import sys
 import tempfile
@@ -28,6 +30,9 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from bench.ingest import Memory
 from bench.search_catalog import catalog_of, url
@@ -40,6 +45,7 @@ from registry.search.nodes import Sort
 from registry.search.query import parse
 from registry.search.service import Searching
 from registry.search.translations import load
+from tests.support import queries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -47,7 +53,7 @@ if TYPE_CHECKING:
     from registry.search.engine import Engine
     from registry.search.nodes import Node
 
-PARTS: Final = ("rebuild", "engine", "suggest", "paging", "http", "fresh")
+PARTS: Final = ("rebuild", "engine", "suggest", "strings", "paging", "http", "fresh")
 QUERIES: Final = 45
 ROUNDS: Final = 5
 FILTERS: Final = "arch:sdxl,sd15,flux1,sd3 rank:8.."
@@ -65,6 +71,12 @@ FACETS: Final = {
 PAIRS: Final = ("盲盒", "汉服", "水墨", "少年", "眼睛", "微笑", "机甲", "巫女", "制服", "长发")
 TYPED: Final = ("long_hair", "blue_eyes", "dumbbell", "Detail", "1girl", "盲盒", "猫", "tag:lo", "arch:s")
 SORTS: Final = (Sort("name"), Sort("date", descending=True), Sort("rank"), Sort("lr"))
+STRINGS: Final = 10_000
+LONG: Final = 0.1
+HOSTILE: Final = (
+    "red dress (", "arch:", '"unclosed', ":)", "c++ -", "lora:<x:1>", "s*", "long_h*",
+    " ".join(f"{letter}*" for letter in string.ascii_lowercase), "-" * 2000,
+)  # fmt: skip
 DEPTH: Final = 0.99
 TURNS: Final = 60
 
@@ -196,6 +208,36 @@ def measure_suggest(searching: Searching) -> dict[str, Any]:
     }
 
 
+def measure_strings(searching: Searching) -> dict[str, Any]:
+    """Time whatever may be typed."""
+    took: dict[str, float] = {}
+
+    def ask(text: str) -> None:
+        search = partial(searching.search, text, limit=50, facets=["arch", "rank"])
+        took[text] = timed(search)
+        if took[text] > LONG:
+            # The machine may have had other work.
+            took[text] = min(timed(search) for _ in range(3))
+
+    made = given(queries.TYPED | st.text(max_size=60) | st.lists(queries.TYPED, max_size=30).map(" ".join))(
+        ask
+    )
+    settings(
+        max_examples=STRINGS, deadline=None, database=None, derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )(made)()  # fmt: skip
+    for text in HOSTILE:
+        ask(text)
+    slowest = max(took, key=took.__getitem__)
+    return {
+        "strings": len(took),
+        **told(took.values()),
+        "longest_ms": round(took[slowest] * 1000, 1),
+        "target_longest_ms_at_10000_loras": 200,
+        "slowest": slowest[:80],
+    }
+
+
 def measure_paging(engine: Engine) -> dict[str, Any]:
     """Time the first page and a deep one, of everything and of what a word finds, for some sorts."""
     word = tree(texts()[0])
@@ -272,6 +314,8 @@ def measure(data: Path, loras: int, parts: list[str], files: int) -> dict[str, A
             figures["engine"] = measure_engine(engine, catalog, loras)
         if "suggest" in parts:
             figures["suggest"] = measure_suggest(searching)
+        if "strings" in parts:
+            figures["strings"] = measure_strings(searching)
         if "paging" in parts:
             figures["paging"] = measure_paging(engine)
     catalog.close()

@@ -9,7 +9,7 @@ import tantivy
 from tantivy import FieldType, Occur
 
 from registry.search import text
-from registry.search.fields import COLUMNS, FIELDS, FREE, TAG, Kind, TextColumn
+from registry.search.fields import COLUMNS, FIELDS, FREE, OPEN_ENDED, TAG, Kind, TextColumn
 from registry.search.nodes import And, Between, Exact, Known, Match, Not, Or, Text
 from registry.search.schema import BAG, FLOATS
 
@@ -151,16 +151,18 @@ class Compiler:
 
     def _text(self, node: Text) -> Query:
         found = text.runs(node.text)
+        tokens = [token for run in found for token in run.sequence]
         if node.phrase:
-            return any_of(self._phrases([token for run in found for token in run.sequence], node.prefix))
-        last = len(found) - 1
-        words = [self._free(run, prefix=node.prefix and place == last) for place, run in enumerate(found)]
-        tags = (
-            []
-            if node.prefix
-            else [self._term("k_tag", text.tag_term(tag)) for tag in self._translate(node.text)]
-        )
-        return any_of([self._all(words), *tags])
+            options = self._phrases(tokens, prefix=node.prefix)
+        else:
+            last = len(found) - 1
+            words = [self._free(run, prefix=node.prefix and place == last) for place, run in enumerate(found)]
+            options = [self._all(words)]
+        if node.prefix and len(tokens) > 1:
+            options.append(self._begins("k_tag", text.tag_term(text.key(node.text))))
+        if not (node.prefix or node.phrase):
+            options += [self._term("k_tag", text.tag_term(tag)) for tag in self._translate(node.text)]
+        return any_of(options)
 
     def _free(self, run: Run, *, prefix: bool) -> Query:
         """Return the query for a run in any of the texts."""
@@ -174,12 +176,11 @@ class Compiler:
         whole = self._begins(BAG, run.whole) if prefix else self._term(BAG, run.whole)
         if len(run.sequence) == 1:
             return whole
-        return any_of([whole, *self._phrases(list(run.sequence), prefix)])
+        return any_of([whole, *self._phrases(list(run.sequence), prefix=prefix)])
 
-    def _phrases(self, tokens: list[str], prefix: bool) -> list[Query]:  # noqa: FBT001 - as a query says it
-        if not tokens:
-            return []
-        return [self._sequence(column, tokens, prefix=prefix) for column in FREE]
+    def _phrases(self, tokens: list[str], *, prefix: bool) -> list[Query]:
+        columns = OPEN_ENDED if prefix and len(tokens) > 1 else FREE
+        return [self._sequence(column, tokens, prefix=prefix) for column in columns] if tokens else []
 
     def _in_column(self, column: TextColumn, found: Sequence[Run], *, prefix: bool, phrase: bool) -> Query:
         if not found:

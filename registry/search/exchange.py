@@ -22,7 +22,7 @@ from registry.errors import BadRequest
 from registry.search import text as texts
 from registry.search.fields import BY_NAME, NUMERIC, RELEVANCE, Field, Kind
 from registry.search.nodes import And, Between, Exact, Known, Match, Node, Not, Or, Query, Saved, Sort, Text
-from registry.search.query import MAX_DEPTH, MAX_PARTS, MAX_TYPED, parse
+from registry.search.query import MAX_BEGINNINGS, MAX_DEPTH, MAX_PARTS, MAX_TYPED, parse
 from registry.search.reading import clean, shown
 from registry.search.trees import all_of, any_of, groups, negated, settled
 from registry.search.values import INTEGERS, UnreadableError, between, exact
@@ -76,6 +76,7 @@ def _value_json(value: Value) -> dict[str, object]:
 class _Budget:
     parts: int = MAX_PARTS
     characters: int = MAX_CHARACTERS
+    beginnings: int = MAX_BEGINNINGS
 
 
 def from_json(value: object) -> Query:
@@ -133,6 +134,18 @@ def _spend(path: str, budget: _Budget) -> None:
         _refuse(path, f"is one too many: a query may hold {MAX_PARTS} words and values")
 
 
+def _prefix(found: Mapping[str, object], path: str, budget: _Budget) -> bool:
+    prefix = _boolean(found.get("prefix", False), f"{path}.prefix")
+    return _begin(path, budget) if prefix else prefix
+
+
+def _begin(path: str, budget: _Budget) -> bool:
+    budget.beginnings -= 1
+    if budget.beginnings < 0:
+        _refuse(path, f"is one beginning too many: a query may hold {MAX_BEGINNINGS}")
+    return True
+
+
 def _sort(value: object) -> Sort:
     found = _object(value, "sort", {"by", "descending"})
     name = found.get("by")
@@ -176,7 +189,7 @@ def _not(found: Mapping[str, object], path: str, budget: _Budget, level: int) ->
 def _text(found: Mapping[str, object], path: str, budget: _Budget, _: int) -> Node:
     _spend(path, budget)
     word = _string(found["text"], f"{path}.text", budget)
-    prefix = _boolean(found.get("prefix", False), f"{path}.prefix")
+    prefix = _prefix(found, path, budget)
     node = Text(word, prefix)
     if parse(word + "*" * prefix, 0, longest=MAX_CHARACTERS + 1).query != Query(node):
         _refuse(f"{path}.text", "is not one word that can be looked for; a phrase may hold anything")
@@ -188,7 +201,7 @@ def _phrase(found: Mapping[str, object], path: str, budget: _Budget, _: int) -> 
     phrase = _string(found["phrase"], f"{path}.phrase", budget)
     if not texts.runs(phrase):
         _refuse(f"{path}.phrase", "has nothing to look for")
-    return Text(phrase, _boolean(found.get("prefix", False), f"{path}.prefix"), phrase=True)
+    return Text(phrase, _prefix(found, path, budget), phrase=True)
 
 
 def _saved(found: Mapping[str, object], path: str, budget: _Budget, _: int) -> Node:
@@ -229,7 +242,7 @@ def _value(row: Field, value: object, path: str, budget: _Budget) -> Value:
                 return _known(row, _boolean(only, f"{path}.known"))
             if name in {"is", "begins"}:
                 text = _string(only, f"{path}.{name}", budget)
-                return exact(row, text, prefix=name == "begins")
+                return exact(row, text, prefix=name == "begins" and _begin(path, budget))
         return _between(row, found, path)
     except UnreadableError as error:
         raise BadRequest(f"{path} is no value: {error}") from error

@@ -401,7 +401,8 @@ class TextColumn:
     """A group of texts whose words are searched.
 
     Free words are looked for in all texts at once, where a word of this column counts as often as `times`
-    says, 0 for not at all. `boost` is how much more a hit in this column counts.
+    says, 0 for not at all. `boost` is how much more a hit in this column counts. Phrases whose last word is
+    only begun are not looked for in columns that are not `open_ended`, of which there is too much text.
     """
 
     name: str
@@ -410,6 +411,7 @@ class TextColumn:
     """The field of kind WORDS that is this column alone."""
     times: int = 1
     boost: float = 0.0
+    open_ended: bool = True
 
 
 TAGS: Final = "tags"
@@ -434,13 +436,14 @@ COLUMNS: Final[tuple[TextColumn, ...]] = (
     # A boost outweighs all that the lesser columns give: a word counts between 0.4 and 2.2 times its rarity.
     TextColumn("name", _words_of("name"), "name", boost=50.0),
     TextColumn("trigger", _words_of("trigger"), "trigger", boost=8.0),
-    TextColumn(TAGS, _tag_words),
+    TextColumn(TAGS, _tag_words, open_ended=False),
     TextColumn("folder", _folder_words),
-    TextColumn("comment", _words_of("comment"), "comment"),
+    TextColumn("comment", _words_of("comment"), "comment", open_ended=False),
     TextColumn("model", _words_of("model"), "model"),
     TextColumn("path", _words_of("path"), "path", times=0),
 )
 """All texts whose words are searched."""
 FREE: Final = tuple(column for column in COLUMNS if column.times)
 """Those in which free words are looked for."""
+OPEN_ENDED: Final = tuple(column for column in FREE if column.open_ended)
 WHOLE_NAMES: Final = _whole_names

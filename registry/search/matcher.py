@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from registry.search.fields import COLUMNS, FIELDS, FREE, NUMERIC, Field, Kind
+from registry.search.fields import COLUMNS, FIELDS, FREE, NUMERIC, OPEN_ENDED, Field, Kind
 from registry.search.nodes import And, Between, Exact, Known, Match, Node, Not, Or, Saved, Text, Value
 from registry.search.text import ROOT_FOLDER, Run, folders, key, runs, sequence, stands_in
 
@@ -52,13 +52,36 @@ def matches(
 
 
 def _text(node: Text, record: SearchRecord, translate: Callable[[str], Sequence[str]]) -> bool:
-    values = [value for column in FREE for value in column.read(record)]
-    if _in_values(node.text, values, prefix=node.prefix, phrase=node.phrase):
-        return True
-    if node.prefix or node.phrase:
-        return False
+    tokens = sequence(node.text)
+    if node.phrase:
+        texts = _free_texts(record, open_ended=node.prefix and len(tokens) > 1)
+        found = any(stands_in(tokens, sequence(text), prefix=node.prefix) for text in texts)
+    else:
+        parts = runs(node.text)
+        last = len(parts) - 1
+        found = bool(parts) and all(
+            _free(run, record, prefix=node.prefix and place == last) for place, run in enumerate(parts)
+        )
+    if node.prefix:
+        begun = key(node.text)
+        return found or (len(tokens) > 1 and any(key(tag).startswith(begun) for tag, _ in record.tags))
+    if found or node.phrase:
+        return found
     tags = set(translate(node.text))
     return bool(tags) and any(key(tag) in tags for tag, _ in record.tags)
+
+
+def _free_texts(record: SearchRecord, *, open_ended: bool) -> list[str]:
+    """Return the texts in which free words are looked for, or those for phrases whose end is open."""
+    return [text for column in (OPEN_ENDED if open_ended else FREE) for text in column.read(record)]
+
+
+def _free(run: Run, record: SearchRecord, *, prefix: bool) -> bool:
+    prefix = prefix and not run.script
+    ordered = _free_texts(record, open_ended=prefix and len(run.sequence) > 1)
+    return any(_follow(run, text, prefix=prefix) for text in ordered) or any(
+        _is_one(run, text, prefix=prefix) for text in _free_texts(record, open_ended=False)
+    )
 
 
 def _in_values(wanted: str, values: Sequence[str], *, prefix: bool, phrase: bool) -> bool:
@@ -76,15 +99,22 @@ def _in_values(wanted: str, values: Sequence[str], *, prefix: bool, phrase: bool
 
 
 def _run(wanted: Run, value: str, *, prefix: bool) -> bool:
-    """Return whether the parts of a run follow one another in a text, or stand in it as one."""
-    tokens = sequence(value)
-    if stands_in(list(wanted.sequence), tokens, prefix=prefix):
-        return True
+    return _follow(wanted, value, prefix=prefix) or _is_one(wanted, value, prefix=prefix)
+
+
+def _follow(wanted: Run, value: str, *, prefix: bool) -> bool:
+    """Return whether the parts of a run follow one another in a text."""
+    return stands_in(list(wanted.sequence), sequence(value), prefix=prefix)
+
+
+def _is_one(wanted: Run, value: str, *, prefix: bool) -> bool:
+    """Return whether a run stands in a text as one token."""
     if wanted.script:
         return len(wanted.whole) == 1 and any(
             wanted.whole in run.singles for run in runs(value) if run.script
         )
-    alone = {*tokens, *(single for run in runs(value) if not run.script for single in run.singles)}
+    singles = (single for run in runs(value) if not run.script for single in run.singles)
+    alone = {*sequence(value), *singles}
     return any(one.startswith(wanted.whole) for one in alone) if prefix else wanted.whole in alone
 
 

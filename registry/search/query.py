@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from registry.errors import BadRequest
@@ -36,6 +36,8 @@ MAX_WRITTEN: Final = 32_000
 """Characters that `registry.search.writing` needs at most for a query of `MAX_TYPED`."""
 MAX_PARTS: Final = 200
 """Words, phrases and values of one query."""
+MAX_BEGINNINGS: Final = 12
+"""Words and values of one query that end in a star: each looks at all words that begin so."""
 MAX_DEPTH: Final = 20
 """Parentheses within parentheses."""
 MAX_WARNINGS: Final = 20
@@ -83,7 +85,8 @@ def parse(text: str, now: int, *, longest: int = MAX_TYPED) -> Parsed:
     if len(text) > longest:
         warnings.append(QueryWarning("query-cut", f"only the first {longest} characters were read", longest))
     text = clean(text[:longest])
-    reading = _Reading(deque(_bounded(tokens(text), warnings)), text, now, warnings)
+    few = _bounded(_few_open(tokens(text), warnings), warnings)
+    reading = _Reading(deque(few), text, now, warnings)
     where = _any(reading)
     return Parsed(Query(where, reading.sort), _told(warnings))
 
@@ -117,6 +120,22 @@ def _bounded(found: Iterable[Token], warnings: list[QueryWarning]) -> Iterator[T
             warnings.append(QueryWarning("stray-parenthesis", text, token.at))
         else:
             depth += (token.sign is Sign.OPEN) - (token.sign is Sign.CLOSE)
+            yield token
+
+
+def _few_open(found: Iterable[Token], warnings: list[QueryWarning]) -> Iterator[Token]:
+    """Give tokens of which only the first few end in a star."""
+    beginnings = 0
+    for token in found:
+        begun = sum(bool(value.prefix and value.text) for value in token.values)
+        begun += bool(token.prefix and token.text)
+        beginnings += begun
+        if begun and beginnings > MAX_BEGINNINGS:
+            text = f"only the first {MAX_BEGINNINGS} words with a star were read as beginnings"
+            warnings.append(QueryWarning("too-many-beginnings", text, token.at))
+            values = tuple(replace(value, prefix=value.prefix and not value.text) for value in token.values)
+            yield replace(token, prefix=False, values=values)
+        else:
             yield token
 
 

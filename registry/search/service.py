@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 _PATIENCE: Final = 2.0
 _LOOK: Final = 0.02
+_CORRECTED: Final = 3
+"""Of a query with more unknown words nobody can tell what was meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +159,14 @@ class Searching:
     def _meant(self, query: Query) -> str | None:
         """Return a query like this one whose words exist, if that finds anything."""
         searcher = self.engine.snapshot().searcher
+        unknown = 0
 
         def better(node: Node) -> Node:
+            nonlocal unknown
             match node:
                 case Text(word, prefix, False) if not self.engine.count(node):
-                    near = vocabulary.nearest(searcher, word)
+                    unknown += 1
+                    near = vocabulary.nearest(searcher, word) if unknown <= _CORRECTED else None
                     return node if near is None else Text(near, prefix)
                 case And(nodes):
                     return And(tuple(better(one) for one in nodes))
@@ -173,6 +178,6 @@ class Searching:
         if query.where is None:
             return None
         meant = better(query.where)
-        if meant == query.where or not self.engine.count(meant):
+        if unknown > _CORRECTED or meant == query.where or not self.engine.count(meant):
             return None
         return format_query(Query(meant, query.sort))

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from rapidfuzz.distance import OSA
+from rapidfuzz.process import extractOne
+
 from registry.search import text
 from registry.search.fields import BY_NAME, TABLE, TAG, Kind
 from registry.search.index import no_panic
 from registry.search.reading import MINUS, OPENING, QUOTES, SAVED, last_word
+from registry.search.schema import BAG
 from registry.search.writing import plain
 from registry.views import Suggestion
 
@@ -18,7 +22,6 @@ if TYPE_CHECKING:
 
     from registry.search.translations import Translations
 
-_WORDS: Final = ("t_name", "t_trigger", "t_tags")
 _DISTANCE: Final = 2
 _SHORTEST: Final = 4
 """Words of fewer letters have too many neighbours."""
@@ -143,36 +146,20 @@ def _translated(terms: Terms, typed: str, translations: Translations, before: st
 
 
 def nearest(searcher: tantivy.Searcher, word: str) -> str | None:
-    """Return the commonest of the words nearest to one that nothing has, at most two letters away."""
+    """Return the commonest of the words nearest to one that nothing has, at most two letters away.
+
+    Only words that begin with one of its first two letters are looked at.
+    """
     folded = text.fold(word)
     if len(folded) < _SHORTEST or any(run.script for run in text.runs(word)):
         return None
-    best: tuple[int, int, str] | None = None
-    with no_panic():
-        for field in _WORDS:
-            for start in dict.fromkeys((folded[0], folded[1])):
-                for term, count in searcher.terms_with_prefix(field, start, limit=_CANDIDATES):
-                    if abs(len(term) - len(folded)) > _DISTANCE:
-                        continue
-                    away = distance(folded, term, _DISTANCE if best is None else min(_DISTANCE, best[0]))
-                    if away is not None and (best is None or (away, -count) < best[:2]):
-                        best = (away, -count, term)
-    return None if best is None else best[2]
-
-
-def distance(first: str, second: str, limit: int) -> int | None:
-    """Return how many letters were added, dropped, changed or swapped; `None` for more than `limit`."""
-    if abs(len(first) - len(second)) > limit:
-        return None
-    older: list[int] = []
-    before = list(range(len(second) + 1))
-    for row, letter in enumerate(first, 1):
-        now = [row]
-        for column, other in enumerate(second, 1):
-            cost = min(before[column] + 1, now[-1] + 1, before[column - 1] + (letter != other))
-            swapped = row > 1 and column > 1 and letter == second[column - 2] and first[row - 2] == other
-            now.append(min(cost, older[column - 2] + 1) if swapped else cost)
-        if min(now) > limit:
-            return None
-        older, before = before, now
-    return before[-1] if before[-1] <= limit else None
+    near: list[tuple[int, int, str]] = []
+    for start in dict.fromkeys((folded[0], folded[1])):
+        with no_panic():
+            found = searcher.terms_with_prefix(BAG, start, limit=_CANDIDATES)
+        # The commonest come first, and of equally near ones the first is taken.
+        best = extractOne(folded, [term for term, _ in found], scorer=OSA.distance, score_cutoff=_DISTANCE)
+        if best is not None:
+            term, away, place = best
+            near.append((int(away), -found[place][1], term))
+    return min(near)[2] if near else None

@@ -166,6 +166,8 @@ def test_what_was_ignored_is_told_and_a_misspelt_word_is_put_right(service: Serv
     assert "shell" in answer["warnings"][0]["text"]
     meant = service.get(f"{SEARCH}?q=tweeker")
     assert (meant["total"], meant["did_you_mean"]) == (0, "tweaker")
+    lost = service.get(f"{SEARCH}?q={quote('tweeker qqqqa OR qqqqb OR qqqqc')}")
+    assert (lost["total"], lost["did_you_mean"]) == (0, None)
 
 
 def test_a_search_waits_for_the_generation_that_it_is_asked_for(service: Service, builder: Builder) -> None:

@@ -5,7 +5,7 @@ import pytest
 from registry.errors import BadRequest
 from registry.search.exchange import MAX_CHARACTERS, from_json, to_json
 from registry.search.nodes import And, Between, Exact, Known, Match, Not, Or, Query, Saved, Sort, Text
-from registry.search.query import MAX_DEPTH, MAX_PARTS, parse
+from registry.search.query import MAX_BEGINNINGS, MAX_DEPTH, MAX_PARTS, parse
 
 QUERY = Query(
     And(
@@ -118,6 +118,12 @@ def test_size_and_depth_are_bounded() -> None:
     word: object = {"text": "red"}
     with pytest.raises(BadRequest, match="one too many"):
         from_json({"where": {"and": [word] * (MAX_PARTS + 1)}})
+    with pytest.raises(BadRequest, match="one beginning too many"):
+        from_json(
+            {"where": {"field": "tag", "any": [{"begins": f"a{n}"} for n in range(MAX_BEGINNINGS + 1)]}}
+        )
+    with pytest.raises(BadRequest, match="one beginning too many"):
+        from_json({"where": {"or": [{"text": f"a{n}", "prefix": True} for n in range(MAX_BEGINNINGS + 1)]}})
     with pytest.raises(BadRequest, match="characters"):
         from_json({"where": {"phrase": "a" * (MAX_CHARACTERS + 1)}})
     deep, nested = word, word

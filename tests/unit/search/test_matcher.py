@@ -65,6 +65,16 @@ def test_a_beginning_finds_what_begins_so() -> None:
     assert not finds('"det tweaker"*', a_record())
 
 
+@pytest.mark.parametrize("text", ["long_ha*", '"long ha"*', "LONG_HA*"])
+def test_a_phrase_that_is_begun_is_looked_for_in_short_texts_and_from_the_start_of_tags(text: str) -> None:
+    assert finds(text, a_record(a_file(name="my_long_hair")))
+    assert finds(text, a_record(claimed=("very long hair",)))
+    assert finds(text, a_record(tags=(("long_hair", 1),)))
+    assert not finds(text, a_record(tags=(("very_long_hair", 1),)))
+    assert not finds(text, a_record(description="with long hair"))
+    assert finds("long hai*", a_record(description="with long hair"))
+
+
 def test_words_may_stand_in_different_texts_but_a_phrase_stands_in_one() -> None:
     record = a_record(a_file(name="red"), claimed=("dress",))
 

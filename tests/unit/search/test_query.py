@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 
 from registry.search.nodes import And, Between, Exact, Known, Match, Node, Not, Or, Saved, Sort, Text
-from registry.search.query import MAX_DEPTH, MAX_PARTS, MAX_TYPED, MAX_WARNINGS, parse
+from registry.search.query import MAX_BEGINNINGS, MAX_DEPTH, MAX_PARTS, MAX_TYPED, MAX_WARNINGS, parse
 
 NOW = int(dt.datetime(2024, 5, 17, 10, 30, tzinfo=dt.UTC).timestamp() * 1000)
 
@@ -382,6 +382,16 @@ def test_the_number_of_words_and_values_is_bounded() -> None:
 
     node, slugs = warned("red rank:" + ",".join(map(str, range(MAX_PARTS))))
     assert (node, slugs) == (RED, ["too-many-parts"])
+
+
+def test_only_a_few_words_are_read_as_beginnings() -> None:
+    node, slugs = warned(" ".join(f"a{n}*" for n in range(MAX_BEGINNINGS)) + ' rank:* b* tag:c*,d "e f"*')
+    assert isinstance(node, And)
+    open_ended = [one.prefix for one in node.nodes if isinstance(one, Text)]
+    assert open_ended == [True] * MAX_BEGINNINGS + [False, False]
+    assert Match("tag", (Exact("c"), Exact("d"))) in node.nodes
+    assert Match("rank", (Known(known=True),)) in node.nodes
+    assert slugs == ["too-many-beginnings"]
 
 
 def test_parentheses_nest_no_deeper_than_is_good_for_anybody() -> None:
