@@ -6,14 +6,21 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any, Final
 
 from cli.output import joined, pairs, say, size
+from registry.formats.markup import plain_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from registry.views import FileView, LoraDetail
+    from registry.views import FileView, LoraDetail, SidecarView
 
 _SHOWN_TAGS: Final = 20
 _SHOWN_TEXT: Final = 200
+_FOR_THIS_FILE: Final = {
+    "match": "yes, by its hash",
+    "differs": "no, it names another hash",
+    "unchecked": "not hashed yet",
+    "unsaid": "by its name only",
+}
 _STRUCTURED: Final = ("tags", "notes", "datasets", "dataset_dirs", "reg_dataset_dirs", "buckets", "modelspec")
 
 
@@ -73,6 +80,8 @@ def describe_lora(detail: LoraDetail) -> None:
     )
     for file in lora.files:
         _file(file)
+    for sidecar in detail.sidecars:
+        _sidecar(sidecar)
     _problems([{"slug": problem.slug, "text": problem.text} for problem in detail.problems])
     _notes(detail.notes)
 
@@ -92,6 +101,30 @@ def _file(file: FileView) -> None:
         under=f"file {file.id}",
     )
     _claims(file.claims)
+
+
+def _sidecar(sidecar: SidecarView) -> None:
+    facts: Mapping[str, Any] = sidecar.facts or {}
+    user: Mapping[str, Any] = facts.get("user") or {}
+    civitai = [facts[name] for name in ("model_id", "version_id") if facts.get(name) is not None]
+    texts = (*(user.get(name) for name in ("notes", "description")), facts.get("description"))
+    pairs(
+        [
+            ("written by", sidecar.tool),
+            ("for this file", _FOR_THIS_FILE[sidecar.verdict] if facts else None),
+            ("problem", sidecar.problem),
+            ("name", facts.get("name")),
+            ("version", facts.get("version_name")),
+            ("base model", facts.get("base_model")),
+            ("creator", facts.get("creator")),
+            ("on Civitai", " / ".join(map(str, civitai))),
+            ("trigger words", _several(facts.get("trigger_words", ()))),
+            ("activation text", _short(user.get("activation_text") or "")),
+            ("weight", user.get("weight")),
+            *(("text", _short(plain_text(text))) for text in texts if text),
+        ],
+        under=f"sidecar {sidecar.name}",
+    )
 
 
 def _identification(found: Mapping[str, Any]) -> None:

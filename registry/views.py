@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from registry.told import SidecarFacts
+
 
 class TensorInfo(NamedTuple):
     """What a header says of one tensor; either part may be unknown.
@@ -316,6 +318,24 @@ class LoraView:
 
 
 @dataclass(frozen=True, slots=True)
+class SidecarView:
+    """What a sidecar beside a file says; `tool` is `None` where it says nothing, `problem` what is wrong.
+
+    `verdict` is `match`, `differs`, `unchecked` or `unsaid`: whether the hashes that it names are those of
+    the file. `facts` are those of `registry.told.SidecarFacts`, as they were written.
+    """
+
+    file_id: int
+    name: str
+    family: str
+    tool: str | None
+    verdict: str
+    read_at: int
+    problem: str | None
+    facts: dict[str, object] | None
+
+
+@dataclass(frozen=True, slots=True)
 class LoraDetail:
     """Everything known about one lora."""
 
@@ -326,6 +346,7 @@ class LoraDetail:
     metadata: dict[str, str]
     notes: list[dict[str, str]]
     problems: list[ProblemView]
+    sidecars: list[SidecarView]
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,6 +372,7 @@ class SearchFile:
     hashes: tuple[str, ...] = ()
     verdicts: tuple[str, ...] = ()
     companions: tuple[str, ...] = ()
+    id: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,7 +381,8 @@ class SearchRecord:
 
     `size` in bytes, `date` and `added` in milliseconds since the epoch. `header` holds columns of the header
     by name, `claimed` and `datasets` the trigger words that are claimed and the names of dataset folders,
-    `tags` each tag with its count, `description` what the header says of the model.
+    `tags` each tag with its count, `description` what the header says of the model. `sidecars` are those that
+    name no other file than the one beside them.
     """
 
     id: int
@@ -375,6 +398,7 @@ class SearchRecord:
     datasets: tuple[str, ...] = ()
     tags: tuple[tuple[str, int], ...] = ()
     description: str | None = None
+    sidecars: tuple[SidecarFacts, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

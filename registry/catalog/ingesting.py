@@ -27,6 +27,7 @@ from registry.catalog.headers import drop_unused_headers, store_headers
 from registry.catalog.keys import in_chunks
 from registry.catalog.loras import PROVISIONAL, refresh_loras
 from registry.catalog.problems import copy_problems, move_problems, replace_problems
+from registry.catalog.sidecars import forget_sidecars
 from registry.hashing.claims import DIFFERS
 
 if TYPE_CHECKING:
@@ -193,8 +194,9 @@ class _BatchWriter:
             self._unit.conn.execute(_UPDATE_FILE, self._updates)
         self._insert_fresh(digests)
         lora_of = {values["row_id"]: values["lora_id"] for values in self._updates}
-        for file_id in write_companions(self._unit, self._companions):
-            self._touched.add(lora_of.get(file_id))
+        other = write_companions(self._unit, self._companions)
+        forget_sidecars(self._unit, self._root.id, other)
+        self._touched.update(lora_of.get(file_id) for file_id in other)
         move_problems(self._unit, self._root.id, self._renamed)
         replace_problems(self._unit, "header", self._root.id, self._problems)
         replace_problems(self._unit, "hash", self._root.id, claimed, slug=DIFFERS)

@@ -12,10 +12,11 @@ from registry.catalog import tables
 from registry.catalog.digests import stored_digests
 from registry.catalog.keys import in_chunks
 from registry.catalog.problems import list_problems_of
+from registry.catalog.sidecars import sidecars_of, verdict
 from registry.catalog.tags import tag_names, unpack_tags
 from registry.errors import BadRequest, NotFound
 from registry.formats.packing import clean_text, unpack_json, unpack_metadata
-from registry.views import FileView, LoraDetail, LoraView, Page
+from registry.views import FileView, LoraDetail, LoraView, Page, SidecarView
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -305,8 +306,9 @@ def lora_detail(conn: Connection, lora_id: int, machine_id: str) -> LoraDetail:
     )
     row = conn.execute(query).first()
     problems = list_problems_of(conn, [file.id for file in view.files])
+    sidecars = _sidecar_views(conn, view.files)
     if row is None:
-        return LoraDetail(view, {}, {}, [], {}, [], problems)
+        return LoraDetail(view, {}, {}, [], {}, [], problems, sidecars)
     pairs = unpack_tags(row.tags)
     names = tag_names(conn, [tag_id for tag_id, _ in pairs])
     return LoraDetail(
@@ -317,4 +319,26 @@ def lora_detail(conn: Connection, lora_id: int, machine_id: str) -> LoraDetail:
         metadata=unpack_metadata(row.metadata_packed),
         notes=cast("list[dict[str, str]]", unpack_json(row.notes)),
         problems=problems,
+        sidecars=sidecars,
     )
+
+
+def _sidecar_views(conn: Connection, files: Sequence[FileView]) -> list[SidecarView]:
+    rows = sidecars_of(conn, [file.id for file in files])
+    found = []
+    for file in files:
+        for row in rows.get(file.id, ()):
+            facts = None if row.facts is None else cast("dict[str, Any]", unpack_json(row.facts))
+            claimed = {} if facts is None else facts["hashes"]
+            view = SidecarView(
+                file_id=file.id,
+                name=row.name,
+                family=row.family,
+                tool=row.tool,
+                verdict=verdict(claimed, file.hashes),
+                read_at=row.read_at,
+                problem=row.problem,
+                facts=facts,
+            )
+            found.append(view)
+    return found

@@ -13,6 +13,7 @@ from sqlalchemy import exists, func, select
 from registry.catalog import tables
 from registry.catalog.keys import in_chunks
 from registry.catalog.reading import IDENTIFIED, TRAINING, file_place
+from registry.catalog.sidecars import sidecars_of, unpack_facts
 from registry.catalog.tags import tag_names
 from registry.formats.packing import clean_text, unpack_json
 from registry.views import SearchFile, SearchRecord
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
     from sqlalchemy import Column, ColumnElement, Connection, Row, ScalarSelect, Select
+
+    from registry.told import SidecarFacts
 
 _TABLES = tables.TABLES
 LORA, HEADER, FILE, ROOT, COMPANION, DIGEST = (
@@ -97,9 +100,10 @@ def search_records(
         rows = conn.execute(_LORAS.where(LORA.c.id.in_(part))).all()
         files = _files(conn, rows)
         rows = [row for row in rows if row.id in files]
+        sidecars = _sidecars(conn, files)
         tags = _tags(conn, [row.tags or b"" for row in rows], names)
         for row, tagged in zip(rows, tags, strict=True):
-            found[row.id] = _record(row, files[row.id], tagged)
+            found[row.id] = _record(row, files[row.id], tagged, sidecars.get(row.id, ()))
     return [found[lora_id] for lora_id in lora_ids if lora_id in found]
 
 
@@ -120,7 +124,32 @@ _LORAS: Select[Any] = select(
 ).select_from(LORA.outerjoin(HEADER, HEADER.c.id == LORA.c.header_id))
 
 
-def _record(row: Row[Any], files: tuple[SearchFile, ...], tags: tuple[tuple[str, int], ...]) -> SearchRecord:
+def _sidecars(
+    conn: Connection, files: Mapping[int, Sequence[SearchFile]]
+) -> dict[int, tuple[SidecarFacts, ...]]:
+    """Return what the sidecars of each lora say, without those that were written for another file."""
+    beside = {file.id: (lora_id, file) for lora_id, some in files.items() for file in some}
+    found: dict[int, list[SidecarFacts]] = {}
+    for file_id, rows in sidecars_of(conn, beside).items():
+        lora_id, file = beside[file_id]
+        for row in rows:
+            if row.facts is not None and _is_of(facts := unpack_facts(row.facts), file):
+                found.setdefault(lora_id, []).append(facts)
+    return {lora_id: tuple(some) for lora_id, some in found.items()}
+
+
+def _is_of(facts: SidecarFacts, file: SearchFile) -> bool:
+    """Whether a sidecar names no hash, or one of the file's, as far as they are known."""
+    claimed = tuple(facts.hashes.values())
+    return not claimed or not file.hashed or any(known.startswith(claimed) for known in file.hashes)
+
+
+def _record(
+    row: Row[Any],
+    files: tuple[SearchFile, ...],
+    tags: tuple[tuple[str, int], ...],
+    sidecars: tuple[SidecarFacts, ...],
+) -> SearchRecord:
     words = _words(row.triggers) if row.triggers else {}
     return SearchRecord(
         id=row.id,
@@ -137,6 +166,7 @@ def _record(row: Row[Any], files: tuple[SearchFile, ...], tags: tuple[tuple[str,
         datasets=_texts(words.get("folders", ())),
         tags=tags,
         description=row.description,
+        sidecars=sidecars,
     )
 
 
@@ -179,6 +209,7 @@ def _files(conn: Connection, rows: Sequence[Row[Any]]) -> dict[int, tuple[Search
 
 def _file(row: Row[Any]) -> SearchFile:
     return SearchFile(
+        id=row.id,
         root_id=row.root_id,
         root=row.label,
         path=row.path,

@@ -288,7 +288,7 @@ class Digest(SQLModel, table=True):
 
 
 class Companion(SQLModel, table=True):
-    """A sidecar or preview seen beside a file; its content is read by whoever needs it."""
+    """A sidecar or preview seen beside a file, by name."""
 
     __tablename__ = "companion"
     file_id: int = Field(sa_column=_ref("file.id", primary=True))
@@ -296,6 +296,26 @@ class Companion(SQLModel, table=True):
     name: str = Field(sa_column=Column(KeyText, nullable=False))
     kind: str = Field(sa_column=Column(Text, nullable=False))
     family: str = Field(sa_column=Column(Text, nullable=False))
+
+
+class Sidecar(SQLModel, table=True):
+    """What was read in a sidecar; `facts` are packed, and none where it says nothing or cannot be read.
+
+    `rules` is the version of the rules it was read by, `problem` what is wrong with it.
+    """
+
+    __tablename__ = "sidecar"
+    file_id: int = Field(sa_column=_ref("file.id", primary=True))
+    name_raw: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    name: str = Field(sa_column=Column(Text, nullable=False))
+    family: str = Field(sa_column=Column(Text, nullable=False))
+    size: int = Field(sa_column=Column(BigInteger, nullable=False))
+    mtime_ns: int = Field(sa_column=Column(BigInteger, nullable=False))
+    rules: int = Field(sa_column=Column(Integer, nullable=False))
+    read_at: int = Field(sa_column=_time())
+    tool: str | None = Field(default=None, sa_column=Column(Text))
+    facts: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    problem: str | None = Field(default=None, sa_column=Column(Text))
 
 
 class Problem(SQLModel, table=True):

@@ -26,6 +26,7 @@ from registry.ingest.entries import Entry, Files, Folder, RootGone, Scope, Troub
 from registry.ingest.known import KnownRows
 from registry.ingest.paths import absolute, extension_suffixes, ignored, long_path, nested
 from registry.ingest.pipeline import Engine, Met, Pipeline, ScanCounts, shown
+from registry.ingest.sidecars import read_sidecars
 from registry.ingest.walk import list_folder, walk
 from registry.views import FileSeen, Note
 from registry.wire.companions import MODEL_EXTENSIONS, PICKLE_EXTENSIONS
@@ -100,6 +101,8 @@ def scan_root(engine: Engine, root: RootView, roots: Sequence[RootView], *, unde
         _lose(scan, "The folder of this root went away while its files were read.")
     else:
         _finish(scan, under, int((time.monotonic() - started) * 1000))
+        scan.counts.problems += read_sidecars(engine, root)
+        engine.report(scan.counts)
     return scan.counts
 
 
@@ -133,6 +136,7 @@ def scan_paths(
         paths = [shown(entry.rel) for entry in entries]
         replace_root_problems(unit, "scan", root.id, scan.line.troubles, paths=paths)
     scan.counts.problems += len(scan.line.troubles)
+    scan.counts.problems += read_sidecars(engine, root, [entry.rel for entry in entries])
     return scan.counts
 
 

@@ -9,16 +9,18 @@ import threading
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from registry.child import become_child
-from registry.errors import Cancelled, RegistryError
+from registry.errors import Cancelled, ReaderFailed, RegistryError
 from registry.ingest.derive import Derived, Read, Task, derive_chunk, read_unless_known
 from registry.views import Note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+Asked = TypeVar("Asked")
+Answer = TypeVar("Answer")
 _POLL_SECONDS = 0.2
 _STARTS = 3
 _DIED = Note(
@@ -90,6 +92,34 @@ class Deriver:
                 self._drop(pending.pool)
         with self._quarantine:
             return self._alone(pending.tasks, cancelled)
+
+    def call(
+        self, work: Callable[[Asked], Answer], asked: Asked, cancelled: Callable[[], bool] = lambda: False
+    ) -> Answer:
+        """Do other work in a child process, a function of a module and what it takes.
+
+        Raises ReaderFailed if the process dies of it, Cancelled when `cancelled` says so meanwhile.
+        """
+        if not self.workers:
+            return work(asked)
+        pool = self._started()
+        try:
+            with _deaf_to_interrupts():
+                future = pool.submit(work, asked)
+        except RuntimeError as error:
+            self._drop(pool)
+            raise ReaderFailed("the process that reads had stopped") from error
+        while not wait([future], _POLL_SECONDS).done:
+            if cancelled():
+                future.cancel()
+                raise Cancelled("the reading was stopped")
+        try:
+            return future.result()
+        except BrokenProcessPool as error:
+            self._drop(pool)
+            raise ReaderFailed("the process that read it stopped") from error
+        except CancelledError as error:
+            raise Cancelled("the reading was stopped") from error
 
     @staticmethod
     def forget(pending: Pending) -> None:

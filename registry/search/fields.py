@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
+from registry.formats.markup import plain_text
 from registry.identify.names import ADAPTERS, ARCHITECTURES
 from registry.views import SearchRecord
 
@@ -95,6 +96,18 @@ def _names(record: SearchRecord) -> Iterable[str]:
     for name in ("output_name", "title"):
         if isinstance(value := record.header.get(name), str) and value:
             yield value
+    yield from dict.fromkeys(
+        name for told in record.sidecars for name in (told.user.title, told.name) if name
+    )
+
+
+def _triggers(record: SearchRecord) -> Iterable[str]:
+    yield from record.claimed
+    yield from record.datasets
+    for told in record.sidecars:
+        yield from told.trigger_words
+        if told.user.activation_text:
+            yield told.user.activation_text
 
 
 def _whole_names(record: SearchRecord) -> Iterable[str]:
@@ -152,13 +165,17 @@ def _trained(record: SearchRecord) -> Iterable[object]:
             return
 
 
+def _told_triggers(record: SearchRecord) -> bool:
+    return any(told.trigger_words or told.user.activation_text for told in record.sidecars)
+
+
 def _things(record: SearchRecord) -> Iterable[str]:
     """Give what a lora has, by the names that `has:` knows."""
     companions = {kind for file in record.files for kind in file.companions}
     having = {
         "preview": "preview" in companions,
         "sidecar": "sidecar" in companions,
-        "triggers": bool(record.claimed),
+        "triggers": bool(record.claimed or _told_triggers(record)),
         "tags": bool(record.tags),
         "datasets": bool(record.datasets),
         "title": bool(record.header.get("title")),
@@ -167,6 +184,8 @@ def _things(record: SearchRecord) -> Iterable[str]:
         "training": bool(record.header.get("trainer") or record.header.get("steps")),
         "hash": any(file.hashed for file in record.files),
         "claims": any(file.verdicts for file in record.files),
+        "civitai": any(told.model_id is not None for told in record.sidecars),
+        "notes": any(told.user.notes for told in record.sidecars),
     }
     return tuple(name for name, there in having.items() if there)
 
@@ -184,7 +203,22 @@ def _of_files(attribute: str) -> Read:
 
 def _comments(record: SearchRecord) -> Iterable[str]:
     found = (record.header.get("comment"), record.description)
-    return [text for text in found if isinstance(text, str) and text]
+    yield from (text for text in found if isinstance(text, str) and text)
+    for told in record.sidecars:
+        texts = (told.user.notes, told.user.description, told.description, told.version_description)
+        yield from dict.fromkeys(plain for text in texts if text and (plain := plain_text(text)))
+
+
+def _of_sidecars(*names: str) -> Read:
+    def read(record: SearchRecord) -> Iterable[object]:
+        found: dict[object, None] = {}
+        for told in record.sidecars:
+            for name in names:
+                value = getattr(told, name)
+                found.update(dict.fromkeys(value if isinstance(value, tuple) else (value,)))
+        return tuple(str(value) for value in found if value is not None)
+
+    return read
 
 
 def _folders(record: SearchRecord) -> Iterable[str]:
@@ -232,18 +266,20 @@ KINDS: Final = {
 }
 THINGS: Final = (
     "preview", "sidecar", "triggers", "tags", "datasets", "title", "description", "comment", "training",
-    "hash", "claims",
+    "hash", "claims", "civitai", "notes",
 )  # fmt: skip
 
 TABLE: Final[tuple[Field, ...]] = (
     Field(
-        "name", Kind.WORDS, "names of its files, the name it was saved under, its title",
+        "name", Kind.WORDS,
+        "names of its files, the name it was saved under, its title, its name in sidecars",
         'name:"detail tweaker"', "name", _names, aliases=("title", "file"),
         sort=lambda record: record.name,
     ),
     Field(
-        "trigger", Kind.WORDS, "trigger words that its author claims, and names of dataset folders",
-        "trigger:sks", "trigger word", lambda record: (*record.claimed, *record.datasets),
+        "trigger", Kind.WORDS,
+        "trigger words that its author or a sidecar claims, and names of dataset folders",
+        "trigger:sks", "trigger word", _triggers,
         aliases=("triggers", "trigger_word"),
     ),
     Field(
@@ -255,9 +291,8 @@ TABLE: Final[tuple[Field, ...]] = (
         "dataset folder", lambda record: record.datasets, aliases=("datasets", "dir"),
     ),
     Field(
-        "comment", Kind.WORDS, "the training comment, and what the header says of the model", "comment:hands",
-        "comment",
-        _comments,
+        "comment", Kind.WORDS, "the training comment, descriptions in header and sidecars, notes in sidecars",
+        "comment:hands", "comment", _comments,
         aliases=("description", "note"),
     ),
     Field(
@@ -369,6 +404,18 @@ TABLE: Final[tuple[Field, ...]] = (
         "verdict", Kind.KEY, "how the hashes that its header claims compare with the computed ones",
         "verdict:differs", "claimed hashes", _of_files("verdicts"), aliases=("claim", "claims"),
         facet=_texts(_of_files("verdicts")),
+    ),
+    Field(
+        "creator", Kind.KEY, "who made it, as a sidecar says", "creator:konan", "creator",
+        _of_sidecars("creator"), aliases=("author",), facet=_texts(_of_sidecars("creator")),
+    ),
+    Field(
+        "ctag", Kind.KEY, "tags of the model on Civitai, as a sidecar says", "ctag:style", "Civitai tag",
+        _of_sidecars("tags"), aliases=("ctags", "civitai_tag"),
+    ),
+    Field(
+        "civitai", Kind.KEY, "number of the model or version on Civitai, as a sidecar says",
+        "civitai:215485", "Civitai number", _of_sidecars("model_id", "version_id"),
     ),
     Field(
         "has", Kind.KEY, "what it has: " + ", ".join(THINGS), "-has:preview", "with", _things,

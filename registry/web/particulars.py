@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from registry.identify.names import LAYOUTS
 from registry.web import words
-from registry.web.presenters import Badge, Link, adapter, badges, base, state_badge, value_url
+from registry.web.beside import Sidecar, sidecar
+from registry.web.presenters import Badge, Fact, Link, Word, adapter, badges, base, state_badge, value_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from registry.views import FileView, LoraDetail, LoraView, ProblemView
+    from registry.views import FileView, LoraDetail, LoraView, ProblemView, SidecarView
 
 _TAGS: Final = 60
 _TEXT: Final = 2000
@@ -74,25 +75,6 @@ _UNVERIFIED: Final[Mapping[str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """A name and its value, which may lead to all that have it; `code` is text that is compared, not read."""
-
-    name: str
-    value: str
-    url: str | None = None
-    code: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """A trigger word or tag: how often, and the address of all that have it."""
-
-    text: str
-    count: str = ""
-    url: str | None = None
-
-
 class Source(NamedTuple):
     """Trigger words by where they come from."""
 
@@ -143,6 +125,7 @@ class Particulars:
     more_tags: tuple[Word, ...]
     training: tuple[Fact, ...]
     files: tuple[File, ...]
+    sidecars: tuple[Sidecar, ...]
     problems: tuple[Remark, ...]
     notes: tuple[Remark, ...]
     entries: int
@@ -163,11 +146,12 @@ def particulars(detail: LoraDetail) -> Particulars:
         badges=tuple(badges(lora)),
         facts=tuple(_facts(lora, found)),
         evidence=tuple(words.cut(str(reason), _TEXT) for reason in found.get("evidence", ())),
-        triggers=tuple(_triggers(detail.trigger_words)),
+        triggers=(*_triggers(detail.trigger_words), *_told_triggers(detail.sidecars)),
         tags=tuple(tags[:_TAGS]),
         more_tags=tuple(tags[_TAGS:]),
         training=tuple(_training(lora.training)),
         files=tuple(map(_file, lora.files)),
+        sidecars=tuple(map(sidecar, detail.sidecars)),
         # Several files may have the same one.
         problems=tuple(dict.fromkeys(map(_problem, detail.problems))),
         notes=tuple(Remark(note["slug"], words.cut(note["text"], _TEXT)) for note in detail.notes),
@@ -241,6 +225,21 @@ def _triggers(found: Mapping[str, Any]) -> Iterable[Source]:
     if often:
         listed = [_word("tag", str(tag["tag"]), f"{tag['share']:.0%}") for tag in often]
         yield Source("in at least half of the captions", tuple(listed[:_WORDS]))
+
+
+def _told_triggers(sidecars: Sequence[SidecarView]) -> Iterable[Source]:
+    """Give what other tools say starts it, each text once, by the first that says so."""
+    told: set[str] = set()
+    for one in sidecars:
+        if one.facts is None or one.verdict == "differs":
+            continue
+        facts: Mapping[str, Any] = one.facts
+        texts = [(facts.get("user") or {}).get("activation_text"), *facts.get("trigger_words", ())]
+        fresh = [text for text in dict.fromkeys(texts) if text and text not in told]
+        told.update(fresh)
+        if fresh:
+            listed = tuple(_word("trigger", text) for text in fresh[:_WORDS])
+            yield Source(f"in {words.visible(one.name)}", listed)
 
 
 def _word(field: str, text: str, count: str = "") -> Word:

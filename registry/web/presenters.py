@@ -49,6 +49,25 @@ SORTS: Final = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A name and its value, which may lead to all that have it; `code` is text that is compared, not read."""
+
+    name: str
+    value: str
+    url: str | None = None
+    code: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A trigger word or tag: how often, and the address of all that have it."""
+
+    text: str
+    count: str = ""
+    url: str | None = None
+
+
 class Badge(NamedTuple):
     """A word that marks something; `tone` is `good`, `warn`, `bad` or nothing, `hint` says more."""
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from registry.search.fields import FIELDS, NUMERIC, TABLE, Kind
 from registry.search.nodes import And, Between, Exact, Known, Match, Node, Not, Or, Text, Value
+from registry.told import SidecarFacts, UserFacts
 from registry.views import SearchFile, SearchRecord
 
 if TYPE_CHECKING:
@@ -66,7 +67,26 @@ def record(chance: random.Random, number: int) -> SearchRecord:
         files, header, tuple(chance.sample(("unet", "te1", "te2"), chance.randint(0, 2))),
         tuple(texts(chance, 2)), tuple(texts(chance, 2)), tuple(tags.items()),
         joined(chance) if chance.random() < 0.3 else None,
+        tuple(sidecar(chance) for _ in range(chance.choice((0, 0, 1, 2)))),
     )  # fmt: skip
+
+
+def sidecar(chance: random.Random) -> SidecarFacts:
+    """Return what a sidecar says."""
+    return SidecarFacts(
+        "lora-manager",
+        model_id=chance.choice((None, *NUMBERS)),
+        name=chance.choice((None, joined(chance))),
+        description=chance.choice((None, f"<p>{joined(chance)}</p>")),
+        trigger_words=tuple(texts(chance, 2)),
+        tags=tuple(texts(chance, 2)),
+        creator=chance.choice((None, joined(chance))),
+        user=UserFacts(
+            title=chance.choice((None, joined(chance))),
+            notes=chance.choice((None, joined(chance))),
+            activation_text=chance.choice((None, joined(chance))),
+        ),
+    )
 
 
 def file(chance: random.Random) -> SearchFile:
@@ -100,7 +120,7 @@ def text(chance: random.Random) -> Text:
     """Return a word, the beginning of one, or a phrase."""
     kind = chance.random()
     if kind < 0.3:
-        return Text(joined(chance).replace("_", " "), phrase=True)
+        return Text(joined(chance).replace("_", " "), phrase=True, prefix=chance.random() < 0.3)
     word = chance.choice(WORDS)
     if kind < 0.5:
         return Text(word[: chance.randint(1, len(word))], prefix=True)

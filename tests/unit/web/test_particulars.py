@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from registry.catalog.reading import TRAINING as COLUMNS
 from registry.ingest.hashqueue import STORED
-from registry.views import FileView, LoraDetail, ProblemView
+from registry.told import SidecarFacts, UserFacts
+from registry.views import FileView, LoraDetail, ProblemView, SidecarView
 from registry.web.particulars import HASHES, MOST, TRAINING, VERDICTS, particulars
 from tests.unit.web.samples import FILE, LORA, NOW
 
@@ -41,6 +42,7 @@ DETAIL = LoraDetail(
     problems=[
         ProblemView(n, "claimed-hash-differs", "it differs", "hash", "x", 1, 7, 1, NOW) for n in (1, 2)
     ],
+    sidecars=[],
 )
 
 
@@ -80,6 +82,25 @@ def test_trigger_words_are_kept_apart_by_where_they_come_from() -> None:
         ("in at least half of the captions", ["sky"]),
     ]
     assert particulars(DETAIL).tags[0].url == "/?q=tag%3Asky"
+
+
+def test_trigger_words_of_sidecars_are_told_by_the_first_that_says_so() -> None:
+    def beside(name: str, verdict: str, facts: SidecarFacts | None) -> SidecarView:
+        told: dict[str, object] | None = None if facts is None else asdict(facts)
+        return SidecarView(1, name, "x", "x", verdict, NOW, None, told)
+
+    facts = SidecarFacts("x", trigger_words=("sky", "sea"), user=UserFacts(activation_text="sky, red"))
+    sidecars = [
+        beside("a.json", "unsaid", facts),
+        beside("b.json", "match", SidecarFacts("x", trigger_words=("sea", "sun"))),
+        beside("c.json", "differs", SidecarFacts("x", trigger_words=("other",))),
+        beside("d.json", "unsaid", None),
+    ]
+    sources = particulars(replace(DETAIL, trigger_words={}, sidecars=sidecars)).triggers
+    assert [(source.name, [word.text for word in source.words]) for source in sources] == [
+        ("in a.json", ["sky, red", "sky", "sea"]),
+        ("in b.json", ["sun"]),
+    ]
 
 
 def test_training_is_told_in_words() -> None:
@@ -140,7 +161,7 @@ def test_problems_are_told_once_and_long_lists_are_cut() -> None:
 
 
 def test_a_lora_without_header_or_files_has_a_page() -> None:
-    page = particulars(LoraDetail(replace(LORA, files=[], state="gone"), {}, {}, [], {}, [], []))
+    page = particulars(LoraDetail(replace(LORA, files=[], state="gone"), {}, {}, [], {}, [], [], []))
     assert (page.files, page.triggers, page.evidence) == ((), (), ())
     assert [badge.text for badge in page.badges] == ["gone"]
 
