@@ -22,14 +22,10 @@ _FLAGS: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINA
 
 
 class Asked(NamedTuple):
-    """A sidecar to look at; `known` are its size and time where it was read before.
-
-    A link is followed to what lies in the folder `within` only, `None` for anywhere.
-    """
+    """A sidecar to look at; a link is followed within the folder `within` only, `None` for anywhere."""
 
     path: str
     family: str
-    known: tuple[int, int] | None
     within: str | None = None
 
 
@@ -44,15 +40,14 @@ class Answered(NamedTuple):
 
 
 def read_chunk(asked: Sequence[Asked]) -> list[Answered | None]:
-    """Return what each sidecar says; `None` for those that are as known, are gone, or lie in a cloud."""
+    """Return what each sidecar says; `None` for those that are gone, are no files, or lie in a cloud."""
     return [_read(one) for one in asked]
 
 
 def _read(asked: Asked) -> Answered | None:
     try:
         found = os.stat(asked.path)  # noqa: PTH116 - the path may hold bytes that are no text
-        same = asked.known == (found.st_size, found.st_mtime_ns)
-        if same or is_placeholder(found) or not stat.S_ISREG(found.st_mode):
+        if is_placeholder(found) or not stat.S_ISREG(found.st_mode):
             return None
         return _content(asked, found.st_size, found.st_mtime_ns)
     except FileNotFoundError:

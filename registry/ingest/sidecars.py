@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from registry.ingest.pipeline import Engine
     from registry.views import RootView
 
-_BATCH: Final = 200
+_BATCH: Final = 2000
+_CHUNK: Final = 100
 _DIED: Final = "the process that read it stopped; it may be hostile, or the machine short of memory"
 
 
@@ -27,21 +28,40 @@ def read_sidecars(engine: Engine, root: RootView, rels: Sequence[bytes] | None =
     Returns how many of those are bad. Raises Cancelled; what was stored until then stays.
     """
     bad = 0
+    within = None if root.follow_out else os.path.realpath(root.path or "")
     for batch in _batches(engine, root, rels):
         if engine.cancelled():
             raise Cancelled("the reading of sidecars was stopped")
-        asked = [_asked(root, beside) for beside in batch]
-        answers = _answers(engine, asked)
-        read = [
-            SidecarRead(beside, *answer)
-            for beside, answer in zip(batch, answers, strict=True)
-            if answer is not None
-        ]
-        if read:
-            with engine.catalog.write() as unit:
-                write_sidecars(unit, root.id, read, SIDECAR_RULES)
-        bad += sum(one.problem is not None for one in read)
+        paths = ((one, _path(root, one)) for one in batch)
+        due = [(one, Asked(path, one.family, within)) for one, path in paths if _is_due(one, path)]
+        for start in range(0, len(due), _CHUNK):
+            bad += _read(engine, root, due[start : start + _CHUNK])
     return bad
+
+
+def _is_due(seen: SidecarSeen, path: str) -> bool:
+    """Whether a sidecar is not as it was read last; one that is gone is noticed by the next scan."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - the path may hold bytes that are no text
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return (seen.size, seen.mtime_ns, seen.rules) != (found.st_size, found.st_mtime_ns, SIDECAR_RULES)
+
+
+def _read(engine: Engine, root: RootView, due: Sequence[tuple[SidecarSeen, Asked]]) -> int:
+    """Read and store some sidecars; return how many are bad."""
+    answers = _answers(engine, [asked for _, asked in due])
+    read = [
+        SidecarRead(seen, *answer)
+        for (seen, _), answer in zip(due, answers, strict=True)
+        if answer is not None
+    ]
+    if read:
+        with engine.catalog.write() as unit:
+            write_sidecars(unit, root.id, read, SIDECAR_RULES)
+    return sum(one.problem is not None for one in read)
 
 
 def _batches(engine: Engine, root: RootView, rels: Sequence[bytes] | None) -> Iterator[list[SidecarSeen]]:
@@ -60,15 +80,10 @@ def _batches(engine: Engine, root: RootView, rels: Sequence[bytes] | None) -> It
         after = found[-1].file_id
 
 
-def _asked(root: RootView, beside: SidecarSeen) -> Asked:
-    folder, _, _ = beside.rel.rpartition(b"/")
-    rel = folder + b"/" + beside.name_raw if folder else beside.name_raw
-    known = None
-    if beside.rules == SIDECAR_RULES and beside.size is not None and beside.mtime_ns is not None:
-        known = beside.size, beside.mtime_ns
-    path = root.path or ""
-    within = None if root.follow_out else os.path.realpath(path)
-    return Asked(long_path(absolute(path, rel)), beside.family, known, within)
+def _path(root: RootView, seen: SidecarSeen) -> str:
+    folder, _, _ = seen.rel.rpartition(b"/")
+    rel = folder + b"/" + seen.name_raw if folder else seen.name_raw
+    return long_path(absolute(root.path or "", rel))
 
 
 def _answers(engine: Engine, asked: Sequence[Asked]) -> list[Answered | None]:

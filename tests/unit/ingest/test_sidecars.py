@@ -266,7 +266,7 @@ def test_what_is_no_file_is_not_opened(shelf: Shelf) -> None:
 
 
 def test_a_sidecar_that_is_gone_before_it_is_read_is_left_to_the_next_scan(tmp_path: Path) -> None:
-    assert read_chunk([Asked(str(tmp_path / "a.json"), "user_json", None)]) == [None]
+    assert read_chunk([Asked(str(tmp_path / "a.json"), "user_json")]) == [None]
 
 
 def test_reading_stops_when_it_is_asked_to(shelf: Shelf) -> None:
