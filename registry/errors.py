@@ -21,6 +21,10 @@
     │   ├── NotARegularFile        8  422  not-a-regular-file a folder, pipe, socket or device
     │   ├── FileChanged            8  409  file-changed       it changed while it was being read
     │   └── ReaderFailed           8  422  reader-failed      we failed at it in a way that we never should
+    ├── OutboundError             11  502  outbound-failed    another server gave no whole answer
+    │   ├── Offline               11  503  offline            the network is switched off for this program
+    │   ├── RefusedAddress        11  502  refused-address    a host or address that is not to be contacted
+    │   └── AnswerTooLarge        11  502  answer-too-large   more than anybody asked for
     ├── Cancelled                  9  409  cancelled          somebody asked to stop
     └── CannotServe               10  500  cannot-serve       port taken, or an unsafe address without a token
 """
@@ -176,6 +180,33 @@ class ReaderFailed(UnreadableFile):
     """We failed at a file in a way that we know nothing of: a bug of ours, to be reported."""
 
     slug = "reader-failed"
+
+
+class OutboundError(RegistryError):
+    """Another server could not be reached, or gave no whole answer."""
+
+    exit_code = 11
+    status = 502
+    slug = "outbound-failed"
+
+
+class Offline(OutboundError):
+    """The network is switched off for this program."""
+
+    status = 503
+    slug = "offline"
+
+
+class RefusedAddress(OutboundError):
+    """A host or address that is not to be contacted for this."""
+
+    slug = "refused-address"
+
+
+class AnswerTooLarge(OutboundError):
+    """An answer is larger than anything that was asked for."""
+
+    slug = "answer-too-large"
 
 
 class Cancelled(RegistryError):
