@@ -54,6 +54,7 @@ def catalog_of(path: Path, loras: int) -> Catalog:
     """Return the catalog in a file, made first if it is not there or of another generator."""
     if path.exists():
         catalog = Catalog(url(path))
+        ensure_schema(catalog, backups=None, allow_upgrade=True)
         if _holds(catalog, loras):
             return catalog
         catalog.close()

@@ -6,7 +6,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any, Final
 
 from cli.output import joined, pairs, say, size
-from registry.formats.markup import plain_text
+from registry.formats.markup import readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -17,9 +17,9 @@ _SHOWN_TAGS: Final = 20
 _SHOWN_TEXT: Final = 200
 _FOR_THIS_FILE: Final = {
     "match": "yes, by its hash",
-    "differs": "no, it names another hash",
+    "differs": "no, it names other hashes",
     "unchecked": "not hashed yet",
-    "unsaid": "by its name only",
+    "unsaid": "by its name only: it names no hash that tells files apart",
 }
 _STRUCTURED: Final = ("tags", "notes", "datasets", "dataset_dirs", "reg_dataset_dirs", "buckets", "modelspec")
 
@@ -107,7 +107,7 @@ def _sidecar(sidecar: SidecarView) -> None:
     facts: Mapping[str, Any] = sidecar.facts or {}
     user: Mapping[str, Any] = facts.get("user") or {}
     civitai = [facts[name] for name in ("model_id", "version_id") if facts.get(name) is not None]
-    texts = (*(user.get(name) for name in ("notes", "description")), facts.get("description"))
+    texts = (user.get("notes"), user.get("description"), facts.get("description"))
     pairs(
         [
             ("written by", sidecar.tool),
@@ -121,7 +121,7 @@ def _sidecar(sidecar: SidecarView) -> None:
             ("trigger words", _several(facts.get("trigger_words", ()))),
             ("activation text", _short(user.get("activation_text") or "")),
             ("weight", user.get("weight")),
-            *(("text", _short(plain_text(text))) for text in texts if text),
+            *(("text", _short(readable(text))) for text in texts if text),
         ],
         under=f"sidecar {sidecar.name}",
     )

@@ -125,12 +125,14 @@ class UserFacts:
 class SidecarFacts:
     """What a sidecar says of the file beside it.
 
-    `tool` wrote it. `hashes` are of the file that it was written for. `user` is what a person typed, all
-    else came from a service or was guessed. `gone` says that the service no longer has it.
+    `tool` wrote it. `hashes` has one mapping, never an empty one, for each file that it may be about: tools
+    that computed hashes name one file, Civitai each file of weights of a version or of all versions. `user`
+    is what a person typed, all else came from a service or was guessed. `gone` says that the service no
+    longer has it.
     """
 
     tool: str
-    hashes: Mapping[str, str] = field(default_factory=dict)
+    hashes: tuple[Mapping[str, str], ...] = ()
     model_id: int | None = None
     version_id: int | None = None
     name: str | None = None

@@ -12,10 +12,11 @@ from registry.catalog import tables
 from registry.catalog.digests import stored_digests
 from registry.catalog.keys import in_chunks
 from registry.catalog.problems import list_problems_of
-from registry.catalog.sidecars import sidecars_of, verdict
+from registry.catalog.sidecars import facts_json, is_hashed, sidecars_of
 from registry.catalog.tags import tag_names, unpack_tags
 from registry.errors import BadRequest, NotFound
 from registry.formats.packing import clean_text, unpack_json, unpack_metadata
+from registry.formats.verdicts import verdict
 from registry.views import FileView, LoraDetail, LoraView, Page, SidecarView
 
 if TYPE_CHECKING:
@@ -325,17 +326,20 @@ def lora_detail(conn: Connection, lora_id: int, machine_id: str) -> LoraDetail:
 
 def _sidecar_views(conn: Connection, files: Sequence[FileView]) -> list[SidecarView]:
     rows = sidecars_of(conn, [file.id for file in files])
+    digests = stored_digests(conn, list(rows))
     found = []
     for file in files:
+        known = digests.get(file.id, {}).values()
+        hashed = is_hashed(file.verified, file.hash_state)
         for row in rows.get(file.id, ()):
-            facts = None if row.facts is None else cast("dict[str, Any]", unpack_json(row.facts))
-            claimed = {} if facts is None else facts["hashes"]
+            facts = None if row.facts is None else facts_json(row.facts, row.images)
+            claimed = () if facts is None else facts["hashes"]
             view = SidecarView(
                 file_id=file.id,
                 name=row.name,
                 family=row.family,
                 tool=row.tool,
-                verdict=verdict(claimed, file.hashes),
+                verdict=verdict(claimed, known, hashed=hashed),
                 read_at=row.read_at,
                 problem=row.problem,
                 facts=facts,

@@ -11,11 +11,13 @@ import numpy as np
 from sqlalchemy import exists, func, select
 
 from registry.catalog import tables
+from registry.catalog.digests import stored_digests
 from registry.catalog.keys import in_chunks
 from registry.catalog.reading import IDENTIFIED, TRAINING, file_place
-from registry.catalog.sidecars import sidecars_of, unpack_facts
+from registry.catalog.sidecars import facts_of, is_hashed
 from registry.catalog.tags import tag_names
 from registry.formats.packing import clean_text, unpack_json
+from registry.formats.verdicts import DIFFERS, verdict
 from registry.views import SearchFile, SearchRecord
 
 if TYPE_CHECKING:
@@ -129,19 +131,17 @@ def _sidecars(
 ) -> dict[int, tuple[SidecarFacts, ...]]:
     """Return what the sidecars of each lora say, without those that were written for another file."""
     beside = {file.id: (lora_id, file) for lora_id, some in files.items() for file in some}
+    told = facts_of(conn, beside)
+    # Those of records tell more than what was computed of this file.
+    digests = stored_digests(conn, list(told))
     found: dict[int, list[SidecarFacts]] = {}
-    for file_id, rows in sidecars_of(conn, beside).items():
+    for file_id, some in told.items():
         lora_id, file = beside[file_id]
-        for row in rows:
-            if row.facts is not None and _is_of(facts := unpack_facts(row.facts), file):
+        known = digests.get(file_id, {}).values()
+        for facts in some:
+            if verdict(facts.hashes, known, hashed=file.hashed) != DIFFERS:
                 found.setdefault(lora_id, []).append(facts)
     return {lora_id: tuple(some) for lora_id, some in found.items()}
-
-
-def _is_of(facts: SidecarFacts, file: SearchFile) -> bool:
-    """Whether a sidecar names no hash, or one of the file's, as far as they are known."""
-    claimed = tuple(facts.hashes.values())
-    return not claimed or not file.hashed or any(known.startswith(claimed) for known in file.hashes)
 
 
 def _record(
@@ -216,7 +216,7 @@ def _file(row: Row[Any]) -> SearchFile:
         folder=row.folder,
         name=row.name,
         state=row.state,
-        hashed=bool(row.verified) or row.hash_state == "done",
+        hashed=is_hashed(row.verified, row.hash_state),
         hashes=_distinct(row.hashes),
         verdicts=_verdicts(row.claims),
         companions=_distinct(row.companions),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from sqlalchemy import and_, delete, exists, select
+from sqlalchemy import and_, bindparam, delete, exists, select, update
 
 from registry.catalog import tables
 from registry.catalog.keys import in_chunks
@@ -17,7 +19,7 @@ from registry.wire.companions import SIDECAR as KIND
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from sqlalchemy import Connection, Row, Select
+    from sqlalchemy import ColumnElement, Connection, Row, Select
 
     from registry.catalog.engine import Unit
 
@@ -36,6 +38,7 @@ class SidecarSeen(NamedTuple):
     family: str
     size: int | None
     mtime_ns: int | None
+    inode: int | None
     rules: int | None
 
     @property
@@ -45,33 +48,62 @@ class SidecarSeen(NamedTuple):
 
 
 class SidecarRead(NamedTuple):
-    """What was read in a sidecar, with what `stat` said of it; `facts` are packed."""
+    """What was read in a sidecar, with what `stat` said of it; facts and images are packed.
+
+    With `keeps` it could not be read: what was known of it stays, beside the problem.
+    """
 
     beside: SidecarSeen
     size: int
     mtime_ns: int
-    tool: str | None
-    facts: bytes | None
-    problem: str | None
+    inode: int
+    tool: str | None = None
+    facts: bytes | None = None
+    images: bytes | None = None
+    problem: str | None = None
+    keeps: bool = False
 
 
-def any_sidecars(conn: Connection, root_id: int) -> bool:
-    """Whether any present file of a root has a sidecar."""
-    return conn.execute(_BESIDE.where(FILE.c.root_id == root_id).limit(1)).first() is not None
+_SAME = and_(SIDECAR.c.file_id == COMPANION.c.file_id, SIDECAR.c.name_raw == COMPANION.c.name_raw)
+_THERE = SIDECAR.join(COMPANION, _SAME)
+_KEY = and_(SIDECAR.c.file_id == bindparam("key_file"), SIDECAR.c.name_raw == bindparam("key_name"))
+_BESIDE: Select[Any] = (
+    select(
+        FILE.c.id,
+        FILE.c.path_raw,
+        COMPANION.c.name_raw,
+        COMPANION.c.name,
+        COMPANION.c.family,
+        SIDECAR.c.size,
+        SIDECAR.c.mtime_ns,
+        SIDECAR.c.inode,
+        SIDECAR.c.rules,
+    )
+    .select_from(FILE.join(COMPANION, COMPANION.c.file_id == FILE.c.id).outerjoin(SIDECAR, _SAME))
+    .where(COMPANION.c.kind == KIND, FILE.c.state == "present")
+)
 
 
-def sidecars_after(conn: Connection, root_id: int, file_id: int, limit: int) -> list[SidecarSeen]:
-    """Return the sidecars of the first files of a root with ids above `file_id`, by file id.
+def sidecars_after(
+    conn: Connection, root_id: int, after: bytes, before: bytes | None, limit: int
+) -> list[SidecarSeen]:
+    """Return sidecars of the first files of a root between two paths, both left out, in byte order of these.
 
-    At least those of one file, and no more than `limit` beside those of the last file.
+    All those of each file, and no more than `limit` beside those of the last one.
     """
-    query = _BESIDE.where(FILE.c.root_id == root_id, FILE.c.id > file_id).order_by(FILE.c.id).limit(limit)
-    found = [SidecarSeen(*row) for row in conn.execute(query)]
+    found = [SidecarSeen(*row) for row in conn.execute(page_query(root_id, after, before, limit))]
     if len(found) < limit:
         return found
-    last = found[-1].file_id
-    whole = _BESIDE.where(FILE.c.id == last)
-    return [one for one in found if one.file_id != last] + [SidecarSeen(*row) for row in conn.execute(whole)]
+    last = found[-1].rel
+    return [one for one in found if one.rel != last] + sidecars_at(conn, root_id, [last])
+
+
+def page_query(root_id: int, after: bytes, before: bytes | None, limit: int) -> Select[Any]:
+    """Return the query for a page of sidecars, which an index gives in its order."""
+    where: list[ColumnElement[bool]] = [FILE.c.root_id == root_id, FILE.c.path_raw > after]
+    if before is not None:
+        where.append(FILE.c.path_raw < before)
+    return _BESIDE.where(*where).order_by(FILE.c.path_raw).limit(limit)
 
 
 def sidecars_at(conn: Connection, root_id: int, rels: Sequence[bytes]) -> list[SidecarSeen]:
@@ -83,38 +115,27 @@ def sidecars_at(conn: Connection, root_id: int, rels: Sequence[bytes]) -> list[S
     return found
 
 
-_SAME = and_(SIDECAR.c.file_id == COMPANION.c.file_id, SIDECAR.c.name_raw == COMPANION.c.name_raw)
-_BESIDE: Select[Any] = (
-    select(
-        FILE.c.id,
-        FILE.c.path_raw,
-        COMPANION.c.name_raw,
-        COMPANION.c.name,
-        COMPANION.c.family,
-        SIDECAR.c.size,
-        SIDECAR.c.mtime_ns,
-        SIDECAR.c.rules,
-    )
-    .select_from(COMPANION.join(FILE, FILE.c.id == COMPANION.c.file_id).outerjoin(SIDECAR, _SAME))
-    .where(COMPANION.c.kind == KIND, FILE.c.state == "present")
-)
-
-
 def write_sidecars(unit: Unit, root_id: int, found: Sequence[SidecarRead], rules: int) -> None:
-    """Store what was read, by which version of the rules; what says the same as before changes no lora."""
-    known = _known(unit.conn, [read.beside.file_id for read in found])
-    files = _files(unit.conn, {read.beside.file_id for read in found})
-    # A file that was taken away meanwhile, or whose sidecar was, needs none.
-    found = [read for read in found if read.beside.file_id in files]
+    """Store what was read, by which version of the rules; what says the same as before changes no lora.
+
+    Of files and sidecars that were taken away meanwhile nothing is stored.
+    """
+    file_ids = list(dict.fromkeys(read.beside.file_id for read in found))
+    files, there = _files(unit.conn, file_ids), _there(unit.conn, file_ids)
+    found = [read for read in found if read.beside.file_id in files and read.beside.key in there]
+    known = _known(unit.conn, file_ids)
+    kept = [read for read in found if read.keeps and read.beside.key in known]
+    new = [read for read in found if not (read.keeps and read.beside.key in known)]
+    if kept:
+        unit.conn.execute(_KEEP, [{**_key(read), **_stamp(read, rules)} for read in kept])
+    if new:
+        unit.conn.execute(delete(SIDECAR).where(_KEY), [_key(read) for read in new])
+        unit.insert(SIDECAR, [_values(read, rules, unit.now) for read in new])
     for read in found:
-        key = and_(SIDECAR.c.file_id == read.beside.file_id, SIDECAR.c.name_raw == read.beside.name_raw)
-        unit.conn.execute(delete(SIDECAR).where(key))
-    unit.insert(SIDECAR, [_values(read, rules, unit.now) for read in found])
-    for read in found:
-        if _said(known.get(read.beside.key)) == (read.facts, read.problem):
-            continue
-        lora_id = files[read.beside.file_id].lora_id
-        unit.changed("lora", lora_id, "changed", lora_id=lora_id)
+        before = known.get(read.beside.key, (None, None))
+        if before != (before[0] if read.keeps else _digest(read), read.problem):
+            lora_id = files[read.beside.file_id].lora_id
+            unit.changed("lora", lora_id, "changed", lora_id=lora_id)
     _settle_problems(unit, root_id, files)
 
 
@@ -132,42 +153,75 @@ def forget_sidecars(unit: Unit, root_id: int, file_ids: Sequence[int]) -> None:
 
 
 def sidecars_of(conn: Connection, file_ids: Iterable[int]) -> dict[int, list[Row[Any]]]:
-    """Return the rows of the sidecars of files, by file and in the order of their names."""
-    found: dict[int, list[Row[Any]]] = {}
-    for part in in_chunks(list(file_ids)):
-        query = select(SIDECAR).where(SIDECAR.c.file_id.in_(part)).order_by(SIDECAR.c.file_id, SIDECAR.c.name)
-        for row in conn.execute(query):
-            found.setdefault(row.file_id, []).append(row)
+    """Return the rows of the sidecars beside files, by file and in the order of their names."""
+    return _rows(conn, select(SIDECAR).select_from(_THERE), file_ids)
+
+
+def facts_of(conn: Connection, file_ids: Iterable[int]) -> dict[int, list[SidecarFacts]]:
+    """Return what the sidecars beside files say but for their images, by file and in the order of names."""
+    query = select(SIDECAR.c.file_id, SIDECAR.c.facts).select_from(_THERE).where(SIDECAR.c.facts.is_not(None))
+    rows = _rows(conn, query, file_ids)
+    return {file_id: [unpack_facts(row.facts) for row in some] for file_id, some in rows.items()}
+
+
+def is_hashed(verified: object, hash_state: str) -> bool:
+    """Whether the digests of a file are those of its bytes, so that a hash which differs tells something."""
+    return bool(verified) or hash_state == "done"
+
+
+def facts_json(packed: bytes, images: bytes | None) -> dict[str, Any]:
+    """Return facts that were packed as plain values, with their images."""
+    found = cast("dict[str, Any]", unpack_json(packed))
+    if images is not None:
+        found["images"] = unpack_json(zlib.decompress(images))
     return found
 
 
-def unpack_facts(packed: bytes) -> SidecarFacts:
-    """Return facts that were packed."""
-    found = dict(cast("Mapping[str, Any]", unpack_json(packed)))
-    licence = dict(found["licence"])
+def unpack_facts(packed: bytes, images: bytes | None = None) -> SidecarFacts:
+    """Return facts that were packed; without `images` they have none."""
+    found = facts_json(packed, images)
+    licence = found["licence"]
     if licence["commercial_use"] is not None:
         licence["commercial_use"] = tuple(licence["commercial_use"])
     found.update(
+        hashes=tuple(found["hashes"]),
         trigger_words=tuple(found["trigger_words"]),
         tags=tuple(found["tags"]),
-        images=tuple(RemoteImage(**image) for image in found["images"]),
+        images=tuple([RemoteImage(**image) for image in found["images"]]),
         licence=Licence(**licence),
         user=UserFacts(**found["user"]),
     )
     return SidecarFacts(**found)
 
 
-def verdict(claimed: Mapping[str, str], computed: Mapping[str, str]) -> str:
-    """Return whether a sidecar was written for a file with these hashes.
+_KEEP = (
+    update(SIDECAR)
+    .where(_KEY)
+    .values({name: bindparam(name) for name in ("size", "mtime_ns", "inode", "rules", "problem")})
+)
 
-    `unsaid` if it names no hash, `unchecked` if none of those it names is known of the file yet.
-    """
-    if not claimed:
-        return "unsaid"
-    both = claimed.keys() & computed.keys()
-    if not both:
-        return "unchecked"
-    return "match" if all(claimed[name] == computed[name] for name in both) else "differs"
+
+def _rows(conn: Connection, query: Select[Any], file_ids: Iterable[int]) -> dict[int, list[Row[Any]]]:
+    found: dict[int, list[Row[Any]]] = {}
+    for part in in_chunks(list(file_ids)):
+        some = query.where(SIDECAR.c.file_id.in_(part))
+        for row in conn.execute(some.order_by(SIDECAR.c.file_id, SIDECAR.c.name, SIDECAR.c.name_raw)):
+            found.setdefault(row.file_id, []).append(row)
+    return found
+
+
+def _key(read: SidecarRead) -> dict[str, object]:
+    return {"key_file": read.beside.file_id, "key_name": read.beside.name_raw}
+
+
+def _stamp(read: SidecarRead, rules: int) -> dict[str, object]:
+    return {
+        "size": read.size,
+        "mtime_ns": read.mtime_ns,
+        "inode": read.inode,
+        "rules": rules,
+        "problem": read.problem,
+    }
 
 
 def _values(read: SidecarRead, rules: int, now: int) -> dict[str, object]:
@@ -176,23 +230,45 @@ def _values(read: SidecarRead, rules: int, now: int) -> dict[str, object]:
         "name_raw": read.beside.name_raw,
         "name": read.beside.name,
         "family": read.beside.family,
-        "size": read.size,
-        "mtime_ns": read.mtime_ns,
-        "rules": rules,
         "read_at": now,
         "tool": read.tool,
         "facts": read.facts,
-        "problem": read.problem,
+        "images": read.images,
+        "digest": _digest(read),
+        **_stamp(read, rules),
     }
 
 
-def _known(conn: Connection, file_ids: Sequence[int]) -> dict[tuple[int, bytes], Row[Any]]:
-    rows = sidecars_of(conn, dict.fromkeys(file_ids)).values()
-    return {(row.file_id, row.name_raw): row for some in rows for row in some}
+def _digest(read: SidecarRead) -> bytes | None:
+    """Return what tells whether a sidecar says the same as before, `None` if it says nothing."""
+    if read.facts is None:
+        return None
+    digest = hashlib.sha256(read.facts)
+    digest.update(read.images or b"")
+    return digest.digest()
 
 
-def _said(row: Row[Any] | None) -> tuple[bytes | None, str | None]:
-    return (None, None) if row is None else (row.facts, row.problem)
+def _known(
+    conn: Connection, file_ids: Sequence[int]
+) -> dict[tuple[int, bytes], tuple[bytes | None, str | None]]:
+    found: dict[tuple[int, bytes], tuple[bytes | None, str | None]] = {}
+    for part in in_chunks(file_ids):
+        query: Select[Any] = select(
+            SIDECAR.c.file_id, SIDECAR.c.name_raw, SIDECAR.c.digest, SIDECAR.c.problem
+        )
+        for file_id, name_raw, digest, problem in conn.execute(query.where(SIDECAR.c.file_id.in_(part))):
+            found[file_id, name_raw] = (digest, problem)
+    return found
+
+
+def _there(conn: Connection, file_ids: Sequence[int]) -> set[tuple[int, bytes]]:
+    """Return which sidecars lie beside files, by file and raw name."""
+    found: set[tuple[int, bytes]] = set()
+    for part in in_chunks(file_ids):
+        query = select(COMPANION.c.file_id, COMPANION.c.name_raw)
+        rows = conn.execute(query.where(COMPANION.c.file_id.in_(part), COMPANION.c.kind == KIND))
+        found.update((file_id, name_raw) for file_id, name_raw in rows)
+    return found
 
 
 def _files(conn: Connection, file_ids: Iterable[int]) -> dict[int, Row[Any]]:
@@ -206,10 +282,11 @@ def _files(conn: Connection, file_ids: Iterable[int]) -> dict[int, Row[Any]]:
 
 def _settle_problems(unit: Unit, root_id: int, files: Mapping[int, Row[Any]]) -> None:
     """Make the problems of files those that their sidecars have now."""
-    sidecars = sidecars_of(unit.conn, files)
+    query = select(SIDECAR.c.file_id, SIDECAR.c.name, SIDECAR.c.problem).select_from(_THERE)
+    bad = _rows(unit.conn, query.where(SIDECAR.c.problem.is_not(None)), files)
     found = []
     for file_id, file in files.items():
-        wrong = [f"{row.name}: {row.problem}" for row in sidecars.get(file_id, ()) if row.problem]
+        wrong = [f"{row.name}: {row.problem}" for row in bad.get(file_id, ())]
         notes = [Note("bad-sidecar", "; ".join(wrong))] if wrong else []
         found.append((file_id, str(file.path), notes))
     replace_problems(unit, STAGE, root_id, found)

@@ -301,20 +301,24 @@ class Companion(SQLModel, table=True):
 class Sidecar(SQLModel, table=True):
     """What was read in a sidecar; `facts` are packed, and none where it says nothing or cannot be read.
 
-    `rules` is the version of the rules it was read by, `problem` what is wrong with it.
+    `images` are those of the facts, compressed, and `digest` is of both. `rules` is the version of the rules
+    it was read by, `problem` what is wrong with it. An `inode` of 0 is one that is not known.
     """
 
     __tablename__ = "sidecar"
     file_id: int = Field(sa_column=_ref("file.id", primary=True))
     name_raw: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
-    name: str = Field(sa_column=Column(Text, nullable=False))
+    name: str = Field(sa_column=Column(KeyText, nullable=False))
     family: str = Field(sa_column=Column(Text, nullable=False))
     size: int = Field(sa_column=Column(BigInteger, nullable=False))
     mtime_ns: int = Field(sa_column=Column(BigInteger, nullable=False))
+    inode: int = Field(sa_column=Column(BigInteger, nullable=False))
     rules: int = Field(sa_column=Column(Integer, nullable=False))
     read_at: int = Field(sa_column=_time())
     tool: str | None = Field(default=None, sa_column=Column(Text))
     facts: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    images: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    digest: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
     problem: str | None = Field(default=None, sa_column=Column(Text))
 
 

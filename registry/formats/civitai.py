@@ -31,18 +31,19 @@ MAX_STATS: Final = 100
 MAX_FILES: Final = 200
 MAX_IMAGES: Final = 500
 MAX_VERSIONS: Final = 1_000
-MAX_META: Final = 100_000
+MAX_META: Final = 20_000
 _META_LEVELS: Final = 32
 _DATE_LENGTHS: Final = range(10, 41)
 
-# Civitai's name in lower case, the lengths in hex digits that it is sent in, the digits that are kept.
-_HASHES: Final[Mapping[str, tuple[frozenset[int], int]]] = {
-    "sha256": (frozenset({64}), 64),
-    "blake3": (frozenset({64}), 64),
-    "autov1": (frozenset({8}), 8),
-    "autov2": (frozenset({10}), 10),
-    "autov3": (frozenset({12, 64}), 12),
-    "crc32": (frozenset({8}), 8),
+# Civitai's name in lower case, the lengths in hex digits that it is sent in, and the hash of nothing, which
+# is left out. Others are cut to its length.
+_HASHES: Final[Mapping[str, tuple[frozenset[int], str]]] = {
+    "sha256": (frozenset({64}), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
+    "blake3": (frozenset({64}), "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"),
+    "autov1": (frozenset({8}), "e3b0c442"),
+    "autov2": (frozenset({10}), "e3b0c44298"),
+    "autov3": (frozenset({12, 64}), "e3b0c44298fc"),
+    "crc32": (frozenset({8}), "00000000"),
 }
 _HEX: Final = re.compile(r"[0-9A-Fa-f]+")
 
@@ -82,15 +83,15 @@ def model_of(value: object) -> RemoteModel | None:
     versions = (_version_within(each, answer, model_id) for each in _list(answer.get("modelVersions")))
     return RemoteModel(
         id=model_id,
-        name=_text(answer.get("name"), MAX_NAME),
-        type=_text(answer.get("type"), MAX_NAME),
-        description=_text(answer.get("description"), MAX_DESCRIPTION),
+        name=text(answer.get("name"), MAX_NAME),
+        type=text(answer.get("type"), MAX_NAME),
+        description=text(answer.get("description"), MAX_DESCRIPTION),
         creator=_creator(answer.get("creator")),
-        tags=_texts(map(_tag, _list(answer.get("tags"))), MAX_NAME, MAX_TAGS),
+        tags=texts(map(_tag, _list(answer.get("tags"))), MAX_NAME, MAX_TAGS),
         nsfw=_boolean(answer.get("nsfw")),
         nsfw_level=nsfw_level(answer.get("nsfwLevel")),
         licence=_licence(answer),
-        mode=_text(answer.get("mode"), MAX_NAME),
+        mode=text(answer.get("mode"), MAX_NAME),
         stats=_stats(answer.get("stats")),
         versions=_first(versions, MAX_VERSIONS),
     )
@@ -100,11 +101,11 @@ def image_of(value: object) -> RemoteImage | None:
     """Return an example image or video, or `None` without a web address.
 
     Generation data are kept as sent, but for NUL and lone surrogates; they are left out whole where they nest
-    more than 32 levels or where their JSON would be longer than about 100,000 characters.
+    more than 32 levels or where their JSON would be longer than about 20,000 characters.
     Source: civitai/civitai src/pages/api/v1/model-versions/[id].ts and src/pages/api/v1/images/index.ts.
     """
     image = _object(value)
-    url = _url(image.get("url"))
+    url = web_address(image.get("url"))
     if url is None:
         return None
     levels = (nsfw_level(image.get(member)) for member in _LEVEL_MEMBERS)
@@ -114,7 +115,7 @@ def image_of(value: object) -> RemoteImage | None:
         height=_positive(image.get("height")),
         nsfw_level=next((level for level in levels if level is not None), None),
         video=image.get("type") == "video" or _VIDEO.fullmatch(url) is not None,
-        blurhash=_text(image.get("hash"), MAX_NAME),
+        blurhash=text(image.get("hash"), MAX_NAME),
         meta=_meta(image.get("meta")),
     )
 
@@ -130,6 +131,63 @@ def nsfw_level(value: object) -> int | None:
     return level if level is not None and 0 <= level <= _MAX_LEVEL else None
 
 
+def digest(kind: str, value: object) -> str | None:
+    """Return a hash of a kind of `registry.told` in its lower-case form.
+
+    `None` for what is not hex of a right length, and for the hash of nothing.
+    """
+    lengths, of_nothing = _HASHES[kind]
+    if not isinstance(value, str) or len(value) not in lengths or not _HEX.fullmatch(value):
+        return None
+    kept = value[: len(of_nothing)].lower()
+    return None if kept == of_nothing else kept
+
+
+def hashes(value: object) -> dict[str, str]:
+    """Return the hashes of an object that names them as Civitai does, in whatever case."""
+    found = ((name.lower(), written) for name, written in _object(value).items())
+    read = ((kind, digest(kind, written)) for kind, written in found if kind in _HASHES)
+    return {kind: kept for kind, kept in read if kept is not None}
+
+
+def text(value: object, longest: int) -> str | None:
+    """Return the beginning of a text without NUL and lone surrogates; `None` if it is blank or no text."""
+    if not isinstance(value, str):
+        return None
+    kept = clean_text(value[:longest])
+    return kept if kept and not kept.isspace() else None
+
+
+def texts(values: Iterable[object], longest: int, most: int | None) -> tuple[str, ...]:
+    """Return the first texts that are not blank, as they are written."""
+    return _first((text(value, longest) for value in values), most)
+
+
+def web_address(value: object) -> str | None:
+    """Return a web address; `None` for paths, other schemes and what is too long to be one."""
+    if not isinstance(value, str) or len(value) > MAX_URL:
+        return None
+    return value if _URL.fullmatch(value) else None
+
+
+def json_size(value: object, most: int) -> int:
+    """Return about how many characters of JSON a value takes, looking no further than above `most`."""
+    size = 0
+    waiting = [value]
+    while waiting and size <= most:
+        item = waiting.pop()
+        if isinstance(item, str):
+            size += len(item) + 3
+        elif isinstance(item, dict | list):
+            size += len(item) + 2
+            if size <= most:
+                waiting.extend(item)
+                waiting.extend(item.values() if isinstance(item, dict) else ())
+        else:
+            size += item.bit_length() // 3 + 1 if isinstance(item, int) else 4
+    return size
+
+
 def _version_within(value: object, model: Mapping[str, object], model_id: int | None) -> RemoteVersion | None:
     answer = _object(value)
     return _version(answer, model, model_id or _positive(answer.get("modelId")))
@@ -143,20 +201,20 @@ def _version(
     return RemoteVersion(
         id=_positive(answer.get("id")),
         model_id=model_id,
-        name=_text(answer.get("name"), MAX_NAME),
-        model_name=_text(model.get("name"), MAX_NAME),
-        model_type=_text(model.get("type"), MAX_NAME),
-        base_model=_text(answer.get("baseModel"), MAX_NAME),
-        description=_text(answer.get("description"), MAX_DESCRIPTION),
-        trained_words=_texts(_list(answer.get("trainedWords")), MAX_WORD, MAX_WORDS),
+        name=text(answer.get("name"), MAX_NAME),
+        model_name=text(model.get("name"), MAX_NAME),
+        model_type=text(model.get("type"), MAX_NAME),
+        base_model=text(answer.get("baseModel"), MAX_NAME),
+        description=text(answer.get("description"), MAX_DESCRIPTION),
+        trained_words=texts(_list(answer.get("trainedWords")), MAX_WORD, MAX_WORDS),
         created_at=_time(answer.get("createdAt")),
         updated_at=_time(answer.get("updatedAt")),
         published_at=_time(answer.get("publishedAt")),
-        availability=_text(answer.get("availability"), MAX_NAME),
+        availability=text(answer.get("availability"), MAX_NAME),
         early_access_until=_early_access_until(answer),
         nsfw=_boolean(model.get("nsfw")),
         nsfw_level=nsfw_level(answer.get("nsfwLevel")),
-        mode=_text(model.get("mode"), MAX_NAME),
+        mode=text(model.get("mode"), MAX_NAME),
         stats=_stats(answer.get("stats")),
         files=_first(map(_file, _list(answer.get("files"))), MAX_FILES),
         images=_first(map(image_of, _list(answer.get("images"))), MAX_IMAGES),
@@ -185,7 +243,7 @@ def _may_be_model(answer: Mapping[str, object]) -> bool:
 
 def _is_named(answer: Mapping[str, object]) -> bool:
     # An error that was sent as it was thrown has a name of its own.
-    return "error" not in answer and _text(answer.get("name"), MAX_NAME) is not None
+    return "error" not in answer and text(answer.get("name"), MAX_NAME) is not None
 
 
 def _file(value: object) -> RemoteFile | None:
@@ -195,24 +253,15 @@ def _file(value: object) -> RemoteFile | None:
     metadata = _object(file.get("metadata"))
     return RemoteFile(
         id=_positive(file.get("id")),
-        name=_text(file.get("name"), MAX_NAME),
+        name=text(file.get("name"), MAX_NAME),
         size=_size(file.get("sizeKB")),
-        type=_text(file.get("type"), MAX_NAME),
-        format=_text(metadata.get("format"), MAX_NAME),
-        precision=_text(metadata.get("fp"), MAX_NAME),
+        type=text(file.get("type"), MAX_NAME),
+        format=text(metadata.get("format"), MAX_NAME),
+        precision=text(metadata.get("fp"), MAX_NAME),
         primary=file.get("primary") is True,
-        hashes=_hashes(file.get("hashes")),
-        download_url=_url(file.get("downloadUrl")),
+        hashes=hashes(file.get("hashes")),
+        download_url=web_address(file.get("downloadUrl")),
     )
-
-
-def _hashes(value: object) -> dict[str, str]:
-    found = {}
-    for name, written in _object(value).items():
-        lengths, kept = _HASHES.get(name.lower(), (frozenset(), 0))
-        if isinstance(written, str) and len(written) in lengths and _HEX.fullmatch(written):
-            found[name.lower()] = written[:kept].lower()
-    return found
 
 
 def _licence(answer: Mapping[str, object]) -> Licence:
@@ -227,11 +276,11 @@ def _licence(answer: Mapping[str, object]) -> Licence:
 def _commercial_use(value: object) -> tuple[str, ...] | None:
     """Return the allowed uses from a list, from one word (until 2024) or from PostgreSQL's `{Image,Rent}`."""
     if isinstance(value, str):
-        written = _text(value, MAX_DESCRIPTION)
+        written = text(value, MAX_DESCRIPTION)
         if written is None:
             return None
         value = [word.strip(' "') for word in written.strip().strip("{}").split(",")]
-    return _texts(value, MAX_NAME, MAX_USES) if isinstance(value, list) else None
+    return texts(value, MAX_NAME, MAX_USES) if isinstance(value, list) else None
 
 
 def _early_access_until(answer: Mapping[str, object]) -> int | None:
@@ -246,7 +295,7 @@ def _early_access_until(answer: Mapping[str, object]) -> int | None:
 
 def _creator(value: object) -> str | None:
     creator = _object(value)
-    names = (_text(creator.get(member), MAX_NAME) for member in _CREATOR_MEMBERS)
+    names = (text(creator.get(member), MAX_NAME) for member in _CREATOR_MEMBERS)
     return next((name for name in names if name is not None), None)
 
 
@@ -264,27 +313,11 @@ def _stats(value: object) -> dict[str, float]:
 
 
 def _meta(value: object) -> dict[str, object]:
-    if not isinstance(value, dict) or not _is_small(value) or not is_shallow(value, _META_LEVELS):
+    if not isinstance(value, dict) or json_size(value, MAX_META) > MAX_META:
+        return {}
+    if not is_shallow(value, _META_LEVELS):
         return {}
     return {clean_text(name): _cleaned(item) for name, item in value.items()}
-
-
-def _is_small(value: object) -> bool:
-    """Tell whether JSON is no longer than `MAX_META`, roughly, and look no further than that."""
-    left = MAX_META
-    waiting = [value]
-    while waiting and left >= 0:
-        item = waiting.pop()
-        if isinstance(item, str):
-            left -= len(item) + 3
-        elif isinstance(item, dict | list):
-            left -= len(item) + 2
-            if left >= 0:
-                waiting.extend(item)
-                waiting.extend(item.values() if isinstance(item, dict) else ())
-        else:
-            left -= item.bit_length() // 3 + 1 if isinstance(item, int) else 4
-    return left >= 0
 
 
 def _cleaned(value: object) -> object:
@@ -303,25 +336,8 @@ def _list(value: object) -> list[object]:
     return value if isinstance(value, list) else []
 
 
-def _first(values: Iterable[T | None], most: int) -> tuple[T, ...]:
+def _first(values: Iterable[T | None], most: int | None) -> tuple[T, ...]:
     return tuple(islice((value for value in values if value is not None), most))
-
-
-def _text(value: object, longest: int) -> str | None:
-    if not isinstance(value, str):
-        return None
-    text = clean_text(value[:longest])
-    return text if text and not text.isspace() else None
-
-
-def _texts(values: Iterable[object], longest: int, most: int) -> tuple[str, ...]:
-    return _first((_text(value, longest) for value in values), most)
-
-
-def _url(value: object) -> str | None:
-    if not isinstance(value, str) or len(value) > MAX_URL:
-        return None
-    return value if _URL.fullmatch(value) else None
 
 
 def _boolean(value: object) -> bool | None:

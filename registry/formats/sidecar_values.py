@@ -6,7 +6,8 @@ several tools keep alike: a version and a model as Civitai answers them, and the
 
 from __future__ import annotations
 
-import re
+from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from registry.formats import values
@@ -14,33 +15,23 @@ from registry.formats.civitai import (
     MAX_DESCRIPTION,
     MAX_NAME,
     MAX_TAGS,
-    MAX_URL,
     MAX_WORD,
     MAX_WORDS,
+    json_size,
     model_of,
+    text,
+    texts,
     version_of,
+    web_address,
 )
 from registry.formats.modelspec import PREFIX
-from registry.formats.packing import clean_text
 from registry.told import SidecarFacts, UserFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from registry.told import RemoteFile, RemoteModel, RemoteVersion
+    from registry.told import RemoteImage, RemoteModel, RemoteVersion
 
-# The lengths in hex digits that a hash is written in, and the hash of nothing, which is left out.
-# Others are cut to its length.
-_HASHES: Final[Mapping[str, tuple[tuple[int, ...], str]]] = {
-    "sha256": ((64,), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
-    "blake3": ((64,), "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"),
-    "autov1": ((8,), "e3b0c442"),
-    "autov2": ((10,), "e3b0c44298"),
-    "autov3": ((12, 64), "e3b0c44298fc"),
-    "crc32": ((8,), "00000000"),
-}
-_HEX: Final = re.compile(r"[0-9A-Fa-f]+")
-_LINK: Final = re.compile(r"https?://[^\s\x00-\x1f\x7f\ud800-\udfff]+", re.IGNORECASE)
 _TRUTHS: Final[Mapping[str, bool]] = {"true": True, "false": False}
 _COMMENT: Final = ("<!--", "-->")
 
@@ -49,7 +40,11 @@ MIN_WEIGHT: Final = -100.0
 MAX_WEIGHT: Final = 100.0
 _MAX_CLIP_SKIP: Final = 100
 
-_WEIGHTS: Final = frozenset({"Model", "Pruned Model"})
+_WEIGHTS: Final = frozenset({None, "Model", "Pruned Model"})
+MAX_HASHED: Final = 200
+MAX_IMAGES: Final = 200
+MAX_METAS: Final = 200_000
+"""Characters of the generation data of all images of a sidecar."""
 # SwarmUI's downloader writes these base models of Civitai as the hint (src/wwwroot/js/genpage/utiltab.js).
 _HINTED_BASES: Final = frozenset({"Anima", "Illustrious", "NoobAI", "Pony"})
 
@@ -61,7 +56,7 @@ def record(value: object) -> Mapping[str, object]:
 
 def name(value: object) -> str | None:
     """Return a text of one line's worth without space around it; `None` if it is blank or no text."""
-    return _cut(value.strip(), MAX_NAME) if isinstance(value, str) else None
+    return text(value.strip(), MAX_NAME) if isinstance(value, str) else None
 
 
 def prose(value: object) -> str | None:
@@ -76,13 +71,12 @@ def prose(value: object) -> str | None:
     before, after = _COMMENT
     if inner.startswith(before) and inner.find(after) == len(inner) - len(after) >= len(before):
         value = inner[len(before) : -len(after)].strip("\r\n")
-    return _cut(value, MAX_DESCRIPTION)
+    return text(value, MAX_DESCRIPTION)
 
 
 def link(value: object) -> str | None:
     """Return a web address; `None` for paths, other schemes and what is too long to be one."""
-    found = value.strip() if isinstance(value, str) and len(value) <= MAX_URL else ""
-    return found if _LINK.fullmatch(found) else None
+    return web_address(value.strip()) if isinstance(value, str) else None
 
 
 def number(value: object, low: float, high: float) -> float | None:
@@ -127,41 +121,38 @@ def truth(value: object) -> bool | None:
 
 def words(value: object) -> tuple[str, ...]:
     """Return the texts of a list, or one text as the only one, each as a whole and once."""
-    return _texts(value if isinstance(value, list) else [value], MAX_WORD, MAX_WORDS)
+    return _each_once(value if isinstance(value, list) else [value], MAX_WORD, MAX_WORDS)
 
 
 def tags(value: object) -> tuple[str, ...]:
     """Return the tags of a list, or of a text with commas between, each once."""
     if isinstance(value, str):
         value = value[:MAX_DESCRIPTION].split(",")
-    return _texts(value if isinstance(value, list) else [], MAX_NAME, MAX_TAGS)
+    return _each_once(value if isinstance(value, list) else [], MAX_NAME, MAX_TAGS)
 
 
-def digest(kind: str, value: object) -> str | None:
-    """Return a hash of a kind of `registry.told` in its lower-case form, also from one that begins with `0x`.
+def one_file(**hashes: str | None) -> tuple[Mapping[str, str], ...]:
+    """Return the hashes of the one file that a tool names, as `SidecarFacts` has them."""
+    found = {kind: kept for kind, kept in hashes.items() if kept is not None}
+    return (found,) if found else ()
 
-    `None` for what is not hex of a right length, and for the hash of nothing.
+
+def said(facts: SidecarFacts, *, theirs: bool = False) -> SidecarFacts | None:
+    """Return the facts with what is too much of their images left out.
+
+    Where there is none it is `None`, unless the file is plainly that tool's: then it says nothing yet.
     """
-    if not isinstance(value, str) or len(value) > MAX_NAME:
+    if not theirs and facts == SidecarFacts(facts.tool):
         return None
-    lengths, of_nothing = _HASHES[kind]
-    written = value.strip().lower().removeprefix("0x")
-    if len(written) not in lengths or not _HEX.fullmatch(written):
-        return None
-    kept = written[: len(of_nothing)]
-    return None if kept == of_nothing else kept
+    return replace(facts, images=tuple(_bounded(facts.images)))
 
 
-def hashes(value: object) -> dict[str, str]:
-    """Return the hashes of an object that names them as Civitai does, in whatever case."""
-    found = ((key.lower(), written) for key, written in record(value).items())
-    read = ((kind, digest(kind, written)) for kind, written in found if kind in _HASHES)
-    return {kind: kept for kind, kept in read if kept is not None}
-
-
-def said(facts: SidecarFacts) -> SidecarFacts | None:
-    """Return the facts, or `None` where there is none."""
-    return None if facts == SidecarFacts(facts.tool) else facts
+def _bounded(images: Iterable[RemoteImage]) -> Iterator[RemoteImage]:
+    """Give the first images, those after `MAX_METAS` without their generation data."""
+    left = MAX_METAS
+    for image in islice(images, MAX_IMAGES):
+        left -= json_size(image.meta, left) if image.meta and left >= 0 else 0
+        yield image if left >= 0 else replace(image, meta={})
 
 
 def of_version(tool: str, value: object) -> SidecarFacts:
@@ -183,7 +174,7 @@ def of_version(tool: str, value: object) -> SidecarFacts:
 def of_model(tool: str, value: object) -> SidecarFacts:
     """Return what a model says as models answers it, and its version where it has only one.
 
-    Which of several versions the file is cannot be told without its hashes.
+    Which of several versions the file is cannot be told without hashes, so those of all are kept.
     """
     answer = record(value)
     model = model_of(answer) if isinstance(answer.get("modelVersions"), list) else None
@@ -195,17 +186,17 @@ def of_model(tool: str, value: object) -> SidecarFacts:
 def of_modelspec(value: object) -> SidecarFacts:
     """Return what SwarmUI says with keys that begin with `modelspec.`.
 
-    Its hash is that of all bytes after the header, which Civitai calls AutoV3. A hint on usage counts as
-    typed, unless it is the base model that the downloader puts there.
+    Its hash is left out: SwarmUI copies `modelspec.hash_sha256` from the header where there is one, and
+    OneTrainer writes that over the tensors in the order of their names, so it may differ from the file's
+    though it was written for it. A hint on usage counts as typed, unless it is the base model that the
+    downloader puts there.
     Source: mcmonkeyprojects/SwarmUI src/Text2Image/T2IModel.cs (ToNetObject, GetOrGenerateTensorHashSha256).
     """
     spec = {key.removeprefix(PREFIX): item for key, item in record(value).items() if key.startswith(PREFIX)}
     hint = prose(spec.get("usage_hint"))
     based = hint in _HINTED_BASES
-    autov3 = digest("autov3", spec.get("hash_sha256")) or digest("autov3", spec.get("hash"))
     return SidecarFacts(
         "swarmui",
-        hashes={"autov3": autov3} if autov3 else {},
         name=_title(spec),
         base_model=hint if based else None,
         description=prose(spec.get("description")),
@@ -229,7 +220,7 @@ def _of_civitai(tool: str, version: RemoteVersion | None, model: RemoteModel | N
         return facts
     return SidecarFacts(
         tool,
-        hashes=facts.hashes,
+        hashes=facts.hashes or _hashes_of(model.versions),
         model_id=facts.model_id or model.id,
         version_id=facts.version_id,
         name=name(model.name) or facts.name,
@@ -239,7 +230,7 @@ def _of_civitai(tool: str, version: RemoteVersion | None, model: RemoteModel | N
         description=prose(model.description),
         version_description=facts.version_description,
         trigger_words=facts.trigger_words,
-        tags=_texts(model.tags, MAX_NAME, MAX_TAGS),
+        tags=_each_once(model.tags, MAX_NAME, MAX_TAGS),
         creator=name(model.creator),
         nsfw=facts.nsfw if model.nsfw is None else model.nsfw,
         nsfw_level=facts.nsfw_level or model.nsfw_level or None,
@@ -251,7 +242,7 @@ def _of_civitai(tool: str, version: RemoteVersion | None, model: RemoteModel | N
 def _of_version(tool: str, version: RemoteVersion) -> SidecarFacts:
     return SidecarFacts(
         tool,
-        hashes=_hashes_of(version.files),
+        hashes=_hashes_of([version]),
         model_id=version.model_id,
         version_id=version.id,
         name=name(version.model_name),
@@ -259,30 +250,20 @@ def _of_version(tool: str, version: RemoteVersion) -> SidecarFacts:
         model_type=name(version.model_type),
         base_model=name(version.base_model),
         version_description=prose(version.description),
-        trigger_words=_texts(version.trained_words, MAX_WORD, MAX_WORDS),
+        trigger_words=_each_once(version.trained_words, MAX_WORD, MAX_WORDS),
         nsfw=version.nsfw,
         nsfw_level=version.nsfw_level or None,
         images=version.images,
     )
 
 
-def _hashes_of(files: Iterable[RemoteFile]) -> dict[str, str]:
-    """Return the hashes of the weights where a version has one file of them: of several any may be meant."""
-    weights = [file for file in files if file.type is None or file.type in _WEIGHTS]
-    return hashes(dict(weights[0].hashes)) if len(weights) == 1 else {}
+def _hashes_of(versions: Iterable[RemoteVersion]) -> tuple[Mapping[str, str], ...]:
+    """Return the hashes of each file of weights: any of them may be meant."""
+    weights = (file for version in versions for file in version.files if file.type in _WEIGHTS)
+    return tuple(islice((file.hashes for file in weights if file.hashes), MAX_HASHED))
 
 
-def _texts(found: Iterable[object], longest: int, most: int) -> tuple[str, ...]:
-    unique: dict[str, None] = {}
-    for item in found:
-        text = _cut(item.strip(), longest) if isinstance(item, str) else None
-        if text is not None:
-            unique[text] = None
-            if len(unique) == most:
-                break
-    return tuple(unique)
-
-
-def _cut(text: str, longest: int) -> str | None:
-    cut = clean_text(text[:longest])
-    return cut if cut and not cut.isspace() else None
+def _each_once(found: Iterable[object], longest: int, most: int) -> tuple[str, ...]:
+    """Return the first texts that are not blank, without space around them, each once."""
+    stripped = (item.strip() for item in found if isinstance(item, str))
+    return tuple(islice(dict.fromkeys(texts(stripped, longest, None)), most))

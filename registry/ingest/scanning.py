@@ -101,7 +101,7 @@ def scan_root(engine: Engine, root: RootView, roots: Sequence[RootView], *, unde
         _lose(scan, "The folder of this root went away while its files were read.")
     else:
         _finish(scan, under, int((time.monotonic() - started) * 1000))
-        scan.counts.problems += read_sidecars(engine, root)
+        scan.counts.problems += read_sidecars(engine, root, roots, under=under)
         engine.report(scan.counts)
     return scan.counts
 
@@ -136,7 +136,7 @@ def scan_paths(
         paths = [shown(entry.rel) for entry in entries]
         replace_root_problems(unit, "scan", root.id, scan.line.troubles, paths=paths)
     scan.counts.problems += len(scan.line.troubles)
-    scan.counts.problems += read_sidecars(engine, root, [entry.rel for entry in entries])
+    scan.counts.problems += read_sidecars(engine, root, roots, [entry.rel for entry in entries])
     return scan.counts
 
 

@@ -1,15 +1,19 @@
 """Reading sidecars, as worker processes do it: what is small enough is decoded and shaped for the catalog.
 
-Imports only formats and wire, so that a worker starts fast and stays small.
+Imports only formats, wire and what the header phase has already, so that a worker starts fast and is small.
 """
 
 from __future__ import annotations
 
 import os
 import stat
+import zlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from registry.formats.packing import pack_json
+from registry.formats.packing import clean_text, pack_json
+from registry.ingest.derive import fold_inode
+from registry.ingest.paths import windows_short_path
 from registry.ingest.platforms import is_placeholder
 from registry.wire.sidecars import MAX_SIDECAR, BadSidecar, read_sidecar
 
@@ -19,67 +23,112 @@ if TYPE_CHECKING:
 SIDECAR_RULES: Final = 1
 """Raise it when sidecars are understood better: they are then read again."""
 _FLAGS: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+_INT64: Final = (1 << 63) - 1
+_OUTSIDE: Final = "it is a link to outside of its root and all others"
+_FAULT: Final = "it could not be understood, which is a fault of ours; please report it"
 
 
 class Asked(NamedTuple):
-    """A sidecar to look at; a link is followed within the folder `within` only, `None` for anywhere."""
+    """A sidecar to look at; a link is followed into the folders `within` only, `None` for anywhere.
+
+    The folders are real paths.
+    """
 
     path: str
     family: str
-    within: str | None = None
+    within: tuple[str, ...] | None = None
 
 
-class Answered(NamedTuple):
-    """What a sidecar says: the tool that wrote it and packed facts, or what is wrong with it."""
+class Stamp(NamedTuple):
+    """What `stat` says of a file, folded to the 64 bits that databases hold."""
 
     size: int
     mtime_ns: int
+    inode: int
+
+
+UNSEEN: Final = Stamp(0, -1, 0)
+"""Differs from that of any file, so that a sidecar is tried again at each scan."""
+
+
+class Answered(NamedTuple):
+    """What a sidecar says: the tool that wrote it and packed facts and images, or what is wrong with it.
+
+    With `keeps` it could not be read, and what was known of it is not wrong for that.
+    """
+
+    size: int
+    mtime_ns: int
+    inode: int
     tool: str | None = None
     facts: bytes | None = None
+    images: bytes | None = None
     problem: str | None = None
+    keeps: bool = False
+
+
+def stamp_of(found: os.stat_result) -> Stamp:
+    """Return the stamp of a file; a time that does not fit becomes the last or first one that does."""
+    mtime_ns = min(max(found.st_mtime_ns, -_INT64), _INT64)
+    return Stamp(min(found.st_size, _INT64), mtime_ns, fold_inode(found.st_ino))
 
 
 def read_chunk(asked: Sequence[Asked]) -> list[Answered | None]:
-    """Return what each sidecar says; `None` for those that are gone, are no files, or lie in a cloud."""
-    return [_read(one) for one in asked]
+    """Return what each sidecar says; `None` for those that are gone, or lie in a cloud."""
+    return [read_one(one) for one in asked]
 
 
-def _read(asked: Asked) -> Answered | None:
+def read_one(asked: Asked) -> Answered | None:
+    """Return what a sidecar says, as `read_chunk` does."""
     try:
         found = os.stat(asked.path)  # noqa: PTH116 - the path may hold bytes that are no text
-        if is_placeholder(found) or not stat.S_ISREG(found.st_mode):
+        if is_placeholder(found):
             return None
-        return _content(asked, found.st_size, found.st_mtime_ns)
-    except FileNotFoundError:
+        if not stat.S_ISREG(found.st_mode):
+            return Answered(*stamp_of(found))
+        return _content(asked)
+    except (FileNotFoundError, NotADirectoryError):
         # The next scan notices.
         return None
     except OSError as error:
-        # Tried again at each scan: a time that no file has differs from any.
-        return Answered(0, -1, problem=f"it cannot be read: {error.strerror or error}")
+        return Answered(*UNSEEN, problem=f"it cannot be read: {error.strerror or error}", keeps=True)
 
 
-def _content(asked: Asked, size: int, mtime_ns: int) -> Answered:
-    """Return what a sidecar says; raises OSError."""
-    if asked.within is not None and _leads_out(asked.path, asked.within):
-        return Answered(size, mtime_ns, problem="it is a link to outside of its root")
+def _content(asked: Asked) -> Answered | None:
+    """Return what a file says, `None` if its path leads elsewhere as soon as it is open; raises OSError."""
+    descriptor = os.open(asked.path, _FLAGS)
     try:
-        facts = read_sidecar(asked.family, _bytes(asked.path))
+        found = os.fstat(descriptor)
+        stamp = stamp_of(found)
+        if not stat.S_ISREG(found.st_mode):
+            return Answered(*stamp)
+        if asked.within is not None:
+            # Asked of what is open, as a link may be changed at any time.
+            real = os.path.realpath(asked.path)
+            if not os.path.samestat(os.stat(real), found):  # noqa: PTH116 - as above
+                return None
+            if not any(_inside(real, folder) for folder in asked.within):
+                return Answered(*stamp, problem=_OUTSIDE)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            data = file.read(MAX_SIDECAR + 1)
+    finally:
+        os.close(descriptor)
+    return _understood(asked.family, stamp, data)
+
+
+def _understood(family: str, stamp: Stamp, data: bytes) -> Answered:
+    try:
+        facts = read_sidecar(family, data)
+        if facts is None:
+            return Answered(*stamp)
+        images = zlib.compress(pack_json(facts.images)) if facts.images else None
+        return Answered(*stamp, facts.tool, pack_json(replace(facts, images=())), images)
     except BadSidecar as error:
-        return Answered(size, mtime_ns, problem=str(error))
-    return (
-        Answered(size, mtime_ns) if facts is None else Answered(size, mtime_ns, facts.tool, pack_json(facts))
-    )
+        return Answered(*stamp, problem=clean_text(str(error)))
+    except Exception:  # noqa: BLE001 - a stranger's file must never end the work on others
+        return Answered(*stamp, problem=_FAULT)
 
 
-def _leads_out(path: str, within: str) -> bool:
-    """Whether a path is itself a link whose end does not lie in a folder."""
-    if not os.path.islink(path):  # noqa: PTH114 - as above
-        return False
-    end = os.path.realpath(path)
-    return not end.startswith(within.rstrip(os.sep) + os.sep)
-
-
-def _bytes(path: str) -> bytes:
-    descriptor = os.open(path, _FLAGS)
-    with os.fdopen(descriptor, "rb") as file:
-        return file.read(MAX_SIDECAR + 1)
+def _inside(path: str, folder: str) -> bool:
+    path, folder = (os.path.normcase(windows_short_path(one)) for one in (path, folder))
+    return path.startswith(os.path.join(folder, ""))  # noqa: PTH118 - as above

@@ -109,17 +109,49 @@ class Deriver:
         except RuntimeError as error:
             self._drop(pool)
             raise ReaderFailed("the process that reads had stopped") from error
-        while not wait([future], _POLL_SECONDS).done:
-            if cancelled():
-                future.cancel()
-                raise Cancelled("the reading was stopped")
         try:
-            return future.result()
+            return _awaited(future, cancelled)
         except BrokenProcessPool as error:
             self._drop(pool)
             raise ReaderFailed("the process that read it stopped") from error
-        except CancelledError as error:
-            raise Cancelled("the reading was stopped") from error
+
+    def alone(
+        self,
+        work: Callable[[Asked], Answer],
+        asked: Sequence[Asked],
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> list[Answer | ReaderFailed]:
+        """Do other work on suspects one after the other in a process of their own, which ends with the last.
+
+        For what that process dies of the answer is ReaderFailed. Raises Cancelled, and RegistryError where
+        one process after the other ends before it has begun.
+        """
+        answers: list[Answer | ReaderFailed] = []
+        pool: ProcessPoolExecutor | None = None
+        in_vain = 0
+        with self._quarantine:
+            try:
+                while len(answers) < len(asked):
+                    if self._closed:
+                        raise Cancelled("the reading was stopped")
+                    pool = pool or _pool(1)
+                    begun = False
+                    try:
+                        with _deaf_to_interrupts():
+                            _awaited(pool.submit(os.getpid), cancelled)
+                        begun, in_vain = True, 0
+                        answers.append(_awaited(pool.submit(work, asked[len(answers)]), cancelled))
+                    except BrokenProcessPool:
+                        pool.shutdown(wait=True, cancel_futures=True)
+                        pool = None
+                        if begun:
+                            answers.append(ReaderFailed("the process that read it stopped"))
+                        elif (in_vain := in_vain + 1) == _STARTS:
+                            raise _never_begun() from None
+            finally:
+                if pool is not None:
+                    pool.shutdown(wait=True, cancel_futures=True)
+        return answers
 
     @staticmethod
     def forget(pending: Pending) -> None:
@@ -155,10 +187,7 @@ class Deriver:
                 if found is not None:
                     answers.append(Derived(tasks[len(answers)].key, None, _DIED))
             if in_vain == _STARTS:
-                raise RegistryError(
-                    "the processes that read headers end before they have begun",
-                    remedy="look at what they say, or set workers to 0 to do without them (LORAS_WORKERS=0)",
-                )
+                raise _never_begun()
         return answers
 
     def _started(self) -> ProcessPoolExecutor:
@@ -174,6 +203,25 @@ class Deriver:
             if self._pool is pool:
                 self._pool = None
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _awaited(future: Future[Answer], cancelled: Callable[[], bool]) -> Answer:
+    """Return an answer; raises Cancelled when `cancelled` says so meanwhile, BrokenProcessPool."""
+    while not wait([future], _POLL_SECONDS).done:
+        if cancelled():
+            future.cancel()
+            raise Cancelled("the reading was stopped")
+    try:
+        return future.result()
+    except CancelledError as error:
+        raise Cancelled("the reading was stopped") from error
+
+
+def _never_begun() -> RegistryError:
+    return RegistryError(
+        "the processes that read headers end before they have begun",
+        remedy="look at what they say, or set workers to 0 to do without them (LORAS_WORKERS=0)",
+    )
 
 
 def _until_it_dies(pool: ProcessPoolExecutor, tasks: Sequence[Task], read: Read) -> list[Derived] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import tantivy
 from tantivy import FieldType, Occur
@@ -12,6 +12,7 @@ from registry.search import text
 from registry.search.fields import COLUMNS, FIELDS, FREE, OPEN_ENDED, TAG, Kind, TextColumn
 from registry.search.nodes import And, Between, Exact, Known, Match, Not, Or, Text
 from registry.search.schema import BAG, FLOATS
+from registry.search.units import comparable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -21,8 +22,24 @@ if TYPE_CHECKING:
     from registry.search.text import Run
 
 Query = tantivy.Query
-_WHOLE_NAME: Final = 10_000.0
+_WHOLE_NAME: Final = 1_000_000.0
+_BOOSTED: Final = tuple(column for column in COLUMNS if column.boost)
 _SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$#&~-]")
+
+
+class _Where(NamedTuple):
+    """Where words are looked for: a field of all their tokens, and columns that keep their order."""
+
+    bag: str
+    columns: Sequence[TextColumn]
+    open_ended: Sequence[TextColumn]
+
+
+_FREELY: Final = _Where(BAG, FREE, OPEN_ENDED)
+
+
+def _of(column: TextColumn) -> _Where:
+    return _Where(f"b_{column.name}", (column,), (column,))
 
 
 def none_of(_: str) -> Sequence[str]:
@@ -52,7 +69,9 @@ class Compiler:
                 return self._text(node)
             case Match(name, values):
                 row = FIELDS[name]
-                return any_of([self._value(row, value) for value in values])
+                found = any_of([self._value(row, value) for value in values])
+                # Only words are found well or less well.
+                return found if row.kind is Kind.WORDS else Query.const_score_query(found, 0.0)
             case _:
                 # A saved search that nobody put in its place finds nothing.
                 return Query.empty_query()
@@ -62,15 +81,12 @@ class Compiler:
 
         Whole names that are just what was typed come first, then words in the columns that have a boost.
         """
-        better = [
-            Query.boost_query(
-                self._in_column(column, text.runs(one.text), prefix=one.prefix, phrase=one.phrase),
-                column.boost,
-            )
-            for one in _texts(node)
-            for column in COLUMNS
-            if column.boost
-        ]
+        better: list[Query] = []
+        for one in dict.fromkeys(_texts(node)):
+            for column in _BOOSTED:
+                hit = self._words(_of(column), text.runs(one.text), prefix=one.prefix, phrase=one.phrase)
+                # The boost says in which column, the hit by itself how well.
+                better += [Query.const_score_query(hit, column.boost), hit]
         if words := _plain_words(node):
             whole = self._term("whole", text.key(" ".join(words)))
             better.append(Query.const_score_query(whole, _WHOLE_NAME))
@@ -124,7 +140,7 @@ class Compiler:
         field = f"n_{row.name}"
         low, high = value.low, value.high
         if row.kind in FLOATS:
-            low, high = (None if bound is None else float(bound) for bound in (low, high))
+            low, high = (None if bound is None else comparable(bound) for bound in (low, high))
         if low is None and high is None:
             return self._term("known", row.name)
         return self.between(field, low, high, low_open=value.low_open, high_open=value.high_open)
@@ -135,7 +151,7 @@ class Compiler:
             case Kind.WORDS:
                 column = next(column for column in COLUMNS if column.field == row.name)
                 phrase = len(wanted.split()) > 1
-                return self._in_column(column, text.runs(wanted), prefix=prefix, phrase=phrase)
+                return self._words(_of(column), text.runs(wanted), prefix=prefix, phrase=phrase)
             case Kind.HASH:
                 return Query.regex_query(self._schema, field, _escaped(wanted.lower()) + ".*")
             case Kind.FOLDER:
@@ -144,73 +160,70 @@ class Compiler:
                     return Query.all_query()
                 return self._begins(field, path) if prefix else self._term(field, path)
             case Kind.KEY:
-                folded = text.tag_term(text.key(wanted)) if row.name == TAG else text.key(wanted)
+                folded = text.beginning(text.key(wanted)) if prefix else text.key(wanted)
+                folded = text.tag_term(folded) if row.name == TAG else folded
                 return self._begins(field, folded) if prefix else self._term(field, folded)
             case _:
                 return self._term(field, wanted.lower())
 
     def _text(self, node: Text) -> Query:
         found = text.runs(node.text)
-        tokens = [token for run in found for token in run.sequence]
-        if node.phrase:
-            options = self._phrases(tokens, prefix=node.prefix)
-        else:
-            last = len(found) - 1
-            words = [self._free(run, prefix=node.prefix and place == last) for place, run in enumerate(found)]
-            options = [self._all(words)]
-        if node.prefix and len(tokens) > 1:
-            options.append(self._begins("k_tag", text.tag_term(text.key(node.text))))
+        options = [self._words(_FREELY, found, prefix=node.prefix, phrase=node.phrase)]
+        if node.prefix and sum(len(run.sequence) for run in found) > 1:
+            options.append(self._begins("k_tag", text.tag_term(text.beginning(text.key(node.text)))))
         if not (node.prefix or node.phrase):
             options += [self._term("k_tag", text.tag_term(tag)) for tag in self._translate(node.text)]
         return any_of(options)
 
-    def _free(self, run: Run, *, prefix: bool) -> Query:
-        """Return the query for a run in any of the texts."""
-        # What begins with some characters of a script without blanks is what holds them.
-        if run.script:
-            held = [self._term(BAG, gram) for gram in text.grams(run.whole, text.GRAM)]
-            if len(run.whole) <= text.GRAM:
-                return held[0] if held else self._term(BAG, run.whole)
-            # Few have them all, which are looked at more closely.
-            return self._all([*held, any_of(self._phrases(list(run.sequence), prefix=False))])
-        whole = self._begins(BAG, run.whole) if prefix else self._term(BAG, run.whole)
-        if len(run.sequence) == 1:
-            return whole
-        return any_of([whole, *self._phrases(list(run.sequence), prefix=prefix)])
-
-    def _phrases(self, tokens: list[str], *, prefix: bool) -> list[Query]:
-        columns = OPEN_ENDED if prefix and len(tokens) > 1 else FREE
-        return [self._sequence(column, tokens, prefix=prefix) for column in columns] if tokens else []
-
-    def _in_column(self, column: TextColumn, found: Sequence[Run], *, prefix: bool, phrase: bool) -> Query:
+    def _words(self, where: _Where, found: Sequence[Run], *, prefix: bool, phrase: bool) -> Query:
+        """Return the query for a phrase, or for the runs of a word, each anywhere."""
         if not found:
             return Query.empty_query()
+        prefix = text.is_open(found, prefix=prefix)
         if phrase:
-            return self._sequence(column, [token for run in found for token in run.sequence], prefix=prefix)
+            return self._phrase(where, found, prefix=prefix)
         last = len(found) - 1
         return self._all(
-            [self._run(column, run, prefix=prefix and place == last) for place, run in enumerate(found)]
+            [self._word(where, run, prefix=prefix and place == last) for place, run in enumerate(found)]
         )
 
-    def _run(self, column: TextColumn, run: Run, *, prefix: bool) -> Query:
-        options = [self._sequence(column, list(run.sequence), prefix=prefix)]
-        if not run.script or len(run.whole) == 1:
-            alone, joined = f"j_{column.name}", run.whole
-            options.append(self._begins(alone, joined) if prefix else self._term(alone, joined))
-            if len(run.sequence) > 1:
-                field = f"t_{column.name}"
-                options.append(self._begins(field, joined) if prefix else self._term(field, joined))
-        return any_of(options)
+    def _word(self, where: _Where, run: Run, *, prefix: bool) -> Query:
+        if run.script and len(run.whole) > text.GRAM:
+            return self._phrase(where, [run], prefix=False)
+        whole = self._begins(where.bag, run.whole) if prefix else self._term(where.bag, run.whole)
+        if run.script or len(run.sequence) == 1:
+            return whole
+        return any_of([whole, self._phrase(where, [run], prefix=prefix)])
+
+    def _phrase(self, where: _Where, found: Sequence[Run], *, prefix: bool) -> Query:
+        tokens = [token for run in found for token in run.sequence]
+        if len(tokens) == 1:
+            return self._word(where, found[0], prefix=prefix)
+        columns = where.open_ended if prefix else where.columns
+        ordered = any_of([self._sequence(column, tokens, prefix=prefix) for column in columns])
+        # Pairs of two runs may follow one another as those of one do; longer stretches tell.
+        held = [
+            self._term(where.bag, gram)
+            for run in found
+            if run.script and len(run.whole) > 2
+            for gram in text.grams(run.whole, min(text.GRAM, len(run.whole)))
+        ]
+        return self._all([*held, ordered])
 
     def _sequence(self, column: TextColumn, tokens: list[str], *, prefix: bool) -> Query:
         field = f"t_{column.name}"
         if len(tokens) == 1:
-            return self._begins(field, tokens[0]) if prefix else self._term(field, tokens[0])
+            return self._term(field, tokens[0])
+        *first, last = tokens
+        if prefix and len(last) < text.SHORT:
+            # The engine looks at no more than some thousand words that begin so.
+            return self._all([self._sequence(column, first, prefix=False), self._begins(field, last)])
         if prefix:
-            # The engine's own query for this looks at 50 words that begin so, no more.
-            patterns = [_escaped(token) for token in tokens]
-            words: list[str | tuple[int, str]] = [*patterns[:-1], patterns[-1] + ".*"]
-            return Query.regex_phrase_query(self._schema, field, words)
+            patterns: list[str | tuple[int, str]] = [
+                *map(_escaped, first),
+                _escaped(text.beginning(last)) + ".*",
+            ]
+            return Query.regex_phrase_query(self._schema, field, patterns)
         return Query.phrase_query(self._schema, field, list(tokens))
 
     def _term(self, field: str, value: str) -> Query:
@@ -218,7 +231,7 @@ class Compiler:
         return Query.term_query(self._schema, field, value, option)
 
     def _begins(self, field: str, value: str) -> Query:
-        return Query.regex_query(self._schema, field, _escaped(value) + ".*")
+        return Query.regex_query(self._schema, field, _escaped(text.beginning(value)) + ".*")
 
     @staticmethod
     def _all(queries: Sequence[Query]) -> Query:
@@ -252,11 +265,7 @@ def _texts(node: Node | None) -> Iterator[Text]:
 
 
 def _plain_words(node: Node | None) -> list[str]:
-    """Return the free words that are asked for together, in order; none where there are others."""
-    match node:
-        case Text(word, False):
-            return [word]
-        case And(nodes):
-            return [word for one in nodes for word in _plain_words(one)]
-        case _:
-            return []
+    """Return the free words that are asked for together, in order; none where there is anything else."""
+    nodes = node.nodes if isinstance(node, And) else (node,)
+    words = [one.text for one in nodes if isinstance(one, Text) and not one.prefix]
+    return words if len(words) == len(nodes) else []

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from bisect import bisect_left
 from functools import lru_cache, partial
-from itertools import chain, compress, islice, repeat
+from itertools import compress, islice, repeat
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
@@ -18,6 +18,7 @@ import orjson
 from registry.search import fields, text
 from registry.search.fields import COLUMNS, NUMERIC, TABLE, TAG, TAG_TIMES, TAGS, Field, Kind
 from registry.search.schema import BAG, FLOATS, KEYS, SORT_BYTES, SORT_PARTS, sorts_by_text
+from registry.search.units import comparable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -33,8 +34,8 @@ _REMEMBERED: Final = 1 << 16
 
 Made = TypeVar("Made")
 Values = dict[str, list[object]]
-Words = tuple[str, tuple[str, ...], str]
-"""The tokens of a text in order, what is also found alone, and all by which free words find it."""
+Words = tuple[str, str]
+"""The tokens of a text in order, and all by which words find it."""
 
 
 def document_key(lora_id: int) -> str:
@@ -57,14 +58,15 @@ def values_of(record: SearchRecord) -> Values:
         "whole": list(dict.fromkeys([text.key(name) for name in fields.WHOLE_NAMES(record)])),
     }
     bag: list[object] = []
-    for tokens_field, alone_field, read_texts, times in _COLUMNS:
+    for tokens_field, bag_field, read_texts, times in _COLUMNS:
         found = [_words[one] if len(one) <= _SHORT else _long(one) for one in read_texts(record)]
         if found:
-            tokens, singles, bags = zip(*found, strict=True)
+            tokens, bags = zip(*found, strict=True)
             values[tokens_field] = list(filter(None, tokens))
-            if alone_field and (alone := " ".join(dict.fromkeys(chain.from_iterable(singles)))):
-                values[alone_field] = [alone]
-            bag += times * [*filter(None, bags)]
+            held: list[object] = [*filter(None, bags)]
+            if bag_field:
+                values[bag_field] = held
+            bag += times * held
     if record.tags:
         bag += _put_tags(values, record.tags)
     values[BAG] = bag
@@ -84,7 +86,7 @@ def _put_tags(values: Values, pairs: Sequence[tuple[str, int]]) -> Iterator[str]
     tags, counts = zip(*sorted(pairs, key=itemgetter(1), reverse=True), strict=True)
     tokens, bags, keys = zip(*map(_tags.__getitem__, tags), strict=True)
     values["k_tag"] = [" ".join(dict.fromkeys(compress(keys, tags)))]
-    values[f"t_{TAGS}"] = list(filter(None, tokens))
+    values[f"t_{TAGS}"] = [one for one in tokens if " " in one]
     rising, top, first = counts[::-1], counts[0] or 1, 0
     for share, times in TAG_TIMES:
         end = len(tags) - bisect_left(rising, share * top)
@@ -105,12 +107,12 @@ def _put_fields(values: Values, record: SearchRecord) -> None:
                 values[f"n_{name}"] = _number(number_kind, found)
         if facet is not None:
             values[f"f_{name}"] = [value[:_MAX_FACET] for value in facet(record)]
-    values["known"] = known
+    values["known"] = [" ".join(known)]
 
 
-def _put_header(values: Values, header: Mapping[str, object]) -> list[object]:
+def _put_header(values: Values, header: Mapping[str, object]) -> list[str]:
     """Put in the rows that are one column of the header and return the names of those that have a value."""
-    known: list[object] = []
+    known: list[str] = []
     for name, column, is_key, number_kind, has_facet in _HEADER_ROWS:
         value = header.get(column)
         if value is not None and value != "":
@@ -143,15 +145,14 @@ class _Remembered(dict[str, Made]):
 def _words_of(one: str) -> Words:
     found = text.runs(one)
     tokens = " ".join([token for run in found for token in run.sequence])
-    singles = dict.fromkeys([single for run in found for single in run.singles])
     bag = " ".join(dict.fromkeys([token for run in found for token in run.bag]))
     # Most words are their own token: one object for all is less to keep and to reach for.
     tokens = one if tokens == one else tokens
-    return tokens, tuple(singles), tokens if tokens == bag else bag
+    return tokens, tokens if tokens == bag else bag
 
 
 def _tag_of(tag: str) -> tuple[str, str, str]:
-    tokens, _, bag = _words_of(tag.replace("_", " "))
+    tokens, bag = _words_of(tag.replace("_", " "))
     key = text.tag_term(text.key(tag))
     return tokens, bag, next((same for same in (tag, tokens) if same == key), key)
 
@@ -166,19 +167,17 @@ _long_word = lru_cache(maxsize=64)(_words_of)
 def _long(one: str) -> Words:
     """Return the words of a text from those of its parts between blanks, beyond which nothing reaches."""
     tokens: list[str] = []
-    singles: list[str] = []
     bag: list[str] = []
     for chunk in one[: text.MAX_TEXT].split():
         # To see that a word is its own token is quicker than to look it up.
         if chunk.islower() and chunk.isalpha() and chunk.isascii():
             tokens.append(chunk[: text.MAX_TOKEN])
             continue
-        found, alone, held = _words[chunk] if len(chunk) <= _SHORT else _long_word(chunk)
+        found, held = _words[chunk] if len(chunk) <= _SHORT else _long_word(chunk)
         if found:
             tokens.append(found)
             bag.append(held)
-        singles += alone
-    return " ".join(tokens), tuple(singles), " ".join(dict.fromkeys(" ".join((*tokens, *bag)).split()))
+    return " ".join(tokens), " ".join(dict.fromkeys(" ".join((*tokens, *bag)).split()))
 
 
 def terms(kind: Kind, value: object) -> Iterable[str]:
@@ -201,7 +200,7 @@ def number_of(kind: Kind, value: object) -> int | float | None:
     if not isinstance(value, int | float):
         return None
     if kind in FLOATS:
-        return float(value)
+        return comparable(value)
     return value if isinstance(value, int) and -_INT64 <= value < _INT64 else None
 
 
@@ -273,7 +272,7 @@ def _key_terms(found: list[object]) -> list[object]:
 
 
 def _hash_terms(found: list[object]) -> list[object]:
-    return list(dict.fromkeys(map(str, found)))
+    return [" ".join(dict.fromkeys(map(str, found)))]
 
 
 # What `terms` gives one by one, for kinds that most fields are of or that have many values.
@@ -283,8 +282,6 @@ _TERMS: Final = {Kind.KEY: _key_terms, Kind.HASH: _hash_terms}
 def _number(kind: Kind, found: list[object]) -> list[object]:
     first = found[0]
     # What nearly all numbers are, without a closer look.
-    if type(first) is float and kind in FLOATS:
-        return found[:1]
     if type(first) is int and kind not in FLOATS and -_INT64 <= first < _INT64:
         return found[:1]
     numbers: list[object] = [n for value in found if (n := number_of(kind, value)) is not None]
@@ -304,7 +301,7 @@ _HEADER_ROWS: Final = tuple(
 )
 _ROWS: Final = tuple(_laid_out(row) for row in TABLE if row.column is None)
 _COLUMNS: Final = tuple(
-    (f"t_{column.name}", f"j_{column.name}" if column.field else None, column.read, column.times)
+    (f"t_{column.name}", f"b_{column.name}" if column.field else None, column.read, column.times)
     for column in COLUMNS
     if column.name != TAGS
 )

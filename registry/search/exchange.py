@@ -128,8 +128,8 @@ def _boolean(value: object, path: str) -> bool:
     return value
 
 
-def _spend(path: str, budget: _Budget) -> None:
-    budget.parts -= 1
+def _spend(path: str, budget: _Budget, parts: int = 1) -> None:
+    budget.parts -= max(1, parts)
     if budget.parts < 0:
         _refuse(path, f"is one too many: a query may hold {MAX_PARTS} words and values")
 
@@ -187,8 +187,8 @@ def _not(found: Mapping[str, object], path: str, budget: _Budget, level: int) ->
 
 
 def _text(found: Mapping[str, object], path: str, budget: _Budget, _: int) -> Node:
-    _spend(path, budget)
     word = _string(found["text"], f"{path}.text", budget)
+    _spend(path, budget, len(texts.runs(word)))
     prefix = _prefix(found, path, budget)
     node = Text(word, prefix)
     if parse(word + "*" * prefix, 0, longest=MAX_CHARACTERS + 1).query != Query(node):
@@ -197,8 +197,8 @@ def _text(found: Mapping[str, object], path: str, budget: _Budget, _: int) -> No
 
 
 def _phrase(found: Mapping[str, object], path: str, budget: _Budget, _: int) -> Node:
-    _spend(path, budget)
     phrase = _string(found["phrase"], f"{path}.phrase", budget)
+    _spend(path, budget, len(texts.runs(phrase)))
     if not texts.runs(phrase):
         _refuse(f"{path}.phrase", "has nothing to look for")
     return Text(phrase, _prefix(found, path, budget), phrase=True)
@@ -217,7 +217,6 @@ def _match(found: Mapping[str, object], path: str, budget: _Budget, _: int) -> N
         _refuse(f"{path}.field", "is no field that can be searched")
     values: dict[Value, None] = {}
     for place, value in enumerate(_list(found.get("any"), f"{path}.any")):
-        _spend(f"{path}.any[{place}]", budget)
         values[_value(row, value, f"{path}.any[{place}]", budget)] = None
     return Match(row.name, tuple(values))
 
@@ -239,10 +238,13 @@ def _value(row: Field, value: object, path: str, budget: _Budget) -> Value:
         if len(found) == 1:
             ((name, only),) = found.items()
             if name == "known":
+                _spend(path, budget)
                 return _known(row, _boolean(only, f"{path}.known"))
             if name in {"is", "begins"}:
                 text = _string(only, f"{path}.{name}", budget)
+                _spend(path, budget, len(texts.runs(text)))
                 return exact(row, text, prefix=name == "begins" and _begin(path, budget))
+        _spend(path, budget)
         return _between(row, found, path)
     except UnreadableError as error:
         raise BadRequest(f"{path} is no value: {error}") from error

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
-from registry.formats.markup import plain_text
+from registry.formats.markup import readable
 from registry.identify.names import ADAPTERS, ARCHITECTURES
 from registry.views import SearchRecord
 
@@ -206,7 +206,7 @@ def _comments(record: SearchRecord) -> Iterable[str]:
     yield from (text for text in found if isinstance(text, str) and text)
     for told in record.sidecars:
         texts = (told.user.notes, told.user.description, told.description, told.version_description)
-        yield from dict.fromkeys(plain for text in texts if text and (plain := plain_text(text)))
+        yield from dict.fromkeys(plain for text in texts if text and (plain := readable(text)))
 
 
 def _of_sidecars(*names: str) -> Read:
@@ -448,7 +448,7 @@ class TextColumn:
     """A group of texts whose words are searched.
 
     Free words are looked for in all texts at once, where a word of this column counts as often as `times`
-    says, 0 for not at all. `boost` is how much more a hit in this column counts. Phrases whose last word is
+    says, 0 for not at all. `boost` is how much a hit in this column counts beside. Phrases whose last word is
     only begun are not looked for in columns that are not `open_ended`, of which there is too much text.
     """
 
@@ -480,9 +480,9 @@ def _folder_words(record: SearchRecord) -> Iterable[str]:
 
 
 COLUMNS: Final[tuple[TextColumn, ...]] = (
-    # A boost outweighs all that the lesser columns give: a word counts between 0.4 and 2.2 times its rarity.
-    TextColumn("name", _words_of("name"), "name", boost=50.0),
-    TextColumn("trigger", _words_of("trigger"), "trigger", boost=8.0),
+    # A boost outweighs all that the lesser columns give: a word counts up to some 30 by its rarity.
+    TextColumn("name", _words_of("name"), "name", boost=1000.0),
+    TextColumn("trigger", _words_of("trigger"), "trigger", boost=100.0),
     TextColumn(TAGS, _tag_words, open_ended=False),
     TextColumn("folder", _folder_words),
     TextColumn("comment", _words_of("comment"), "comment", open_ended=False),

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from registry.errors import BadRequest
 from registry.search import text as texts
 from registry.search.fields import BY_NAME, FIELDS, NUMERIC, RELEVANCE, SORTS
-from registry.search.nodes import And, Match, Node, Not, Or, Query, Saved, Sort, Text
+from registry.search.nodes import And, Exact, Match, Node, Not, Or, Query, Saved, Sort, Text
 from registry.search.reading import SAVED, SORT, Sign, Token, clean, shown, tokens
 from registry.search.trees import NOTHING, all_of, any_of, negated
 from registry.search.values import UnreadableError, read
@@ -103,7 +103,7 @@ def _bounded(found: Iterable[Token], warnings: list[QueryWarning]) -> Iterator[T
     """Give tokens while they are few enough, with every closing parenthesis belonging to one that is open."""
     depth = ignored = parts = 0
     for token in found:
-        parts += max(1, len(token.values)) if token.sign in {Sign.WORD, Sign.PHRASE, Sign.FIELD} else 0
+        parts += _parts(token)
         if parts > MAX_PARTS:
             text = f"only the first {MAX_PARTS} words and values were read"
             warnings.append(QueryWarning("too-many-parts", text, token.at))
@@ -123,20 +123,35 @@ def _bounded(found: Iterable[Token], warnings: list[QueryWarning]) -> Iterator[T
             yield token
 
 
+def _parts(token: Token) -> int:
+    """Return how much a token asks for: values, and the words that a text has without any blank."""
+    if token.sign is Sign.FIELD:
+        return max(1, sum(max(1, len(texts.runs(value.text))) for value in token.values))
+    return max(1, len(texts.runs(token.text))) if token.sign in {Sign.WORD, Sign.PHRASE} else 0
+
+
 def _few_open(found: Iterable[Token], warnings: list[QueryWarning]) -> Iterator[Token]:
-    """Give tokens of which only the first few end in a star."""
-    beginnings = 0
+    """Give tokens of which only the first few words and values end in a star."""
+    left = MAX_BEGINNINGS
     for token in found:
-        begun = sum(bool(value.prefix and value.text) for value in token.values)
-        begun += bool(token.prefix and token.text)
-        beginnings += begun
-        if begun and beginnings > MAX_BEGINNINGS:
+        if token.sign is Sign.FIELD:
+            if token.text in {SORT, SAVED}:
+                yield token
+                continue
+            values = []
+            for value in token.values:
+                begun = value.prefix and bool(value.text)
+                left -= begun
+                values.append(replace(value, prefix=False) if begun and left < 0 else value)
+            kept = replace(token, values=tuple(values))
+        else:
+            begun = token.prefix and bool(token.text)
+            left -= begun
+            kept = replace(token, prefix=False) if begun and left < 0 else token
+        if kept != token:
             text = f"only the first {MAX_BEGINNINGS} words with a star were read as beginnings"
             warnings.append(QueryWarning("too-many-beginnings", text, token.at))
-            values = tuple(replace(value, prefix=value.prefix and not value.text) for value in token.values)
-            yield replace(token, prefix=False, values=values)
-        else:
-            yield token
+        yield kept
 
 
 def _any(reading: _Reading) -> Node | None:
@@ -280,6 +295,7 @@ class _Replacing:
     lookup: Callable[[str], Node | None]
     warnings: dict[QueryWarning, None] = field(default_factory=dict)
     nodes: int = 0
+    beginnings: int = 0
     too_large: bool = False
 
     def nothing(self, slug: str, text: str) -> Node:
@@ -304,7 +320,8 @@ def replace_saved(
 
 def _replaced(node: Node, replacing: _Replacing, within: tuple[str, ...], level: int) -> Node:
     replacing.nodes += 1
-    if replacing.nodes > MAX_REPLACED or level > MAX_LEVELS:
+    replacing.beginnings += _beginnings(node) if within else 0
+    if replacing.nodes > MAX_REPLACED or level > MAX_LEVELS or replacing.beginnings > MAX_BEGINNINGS:
         replacing.too_large = True
         return replacing.nothing("too-large", "the saved searches in this query are too large together")
     match node:
@@ -318,6 +335,16 @@ def _replaced(node: Node, replacing: _Replacing, within: tuple[str, ...], level:
             return _saved(name, replacing, within, level)
         case _:
             return node
+
+
+def _beginnings(node: Node) -> int:
+    match node:
+        case Text(_, prefix):
+            return int(prefix)
+        case Match(_, values):
+            return sum(isinstance(value, Exact) and value.prefix for value in values)
+        case _:
+            return 0
 
 
 def _saved(name: str, replacing: _Replacing, within: tuple[str, ...], level: int) -> Node:

@@ -2,10 +2,9 @@
 
 ===============  ==========================================================================================
 `key`            `L` and the id, by which documents are replaced (deleting by a number deletes nothing)
-`t_<column>`     the tokens of a text column in order
-`j_<column>`     what is also found alone there, for columns that are a field: joined parts of names,
-                 single characters
-`bag`            all tokens by which free words find a lora, the oftener the more they count
+`t_<column>`     the tokens of a text column in order; of tags, those of several words
+`b_<column>`     all tokens by which its words are found, order aside, for columns that are a field
+`bag`            the same of all texts in which free words are looked for, the oftener the more they count
 `whole`          whole names, folded
 `k_<field>`      values of fields that are compared as wholes, folded; folders with all above them; tags with
                  `_` for blanks
@@ -24,7 +23,7 @@ import tantivy
 
 from registry.search.fields import COLUMNS, NUMERIC, TABLE, TAG, Field, Kind
 
-INDEX_VERSION: Final = 3
+INDEX_VERSION: Final = 4
 """Raise it whenever documents or fields change: the index is then made anew."""
 
 BAG: Final = "bag"
@@ -45,16 +44,16 @@ def build() -> tantivy.Schema:
     made = tantivy.SchemaBuilder()
     made.add_text_field("key", tokenizer_name="raw", index_option="basic")
     made.add_text_field("whole", tokenizer_name="raw", index_option="basic")
-    made.add_text_field("known", tokenizer_name="raw", index_option="basic")
+    made.add_text_field("known", tokenizer_name=TOKENS, index_option="basic")
     made.add_text_field(BAG, tokenizer_name=TOKENS, index_option="freq")
     for column in COLUMNS:
         made.add_text_field(f"t_{column.name}", tokenizer_name=TOKENS, index_option="position")
         if column.field is not None:
-            made.add_text_field(f"j_{column.name}", tokenizer_name=TOKENS, index_option="basic")
+            made.add_text_field(f"b_{column.name}", tokenizer_name=TOKENS, index_option="basic")
     for row in TABLE:
         if row.kind in KEYS:
-            # There are many tags, and one text of them all is taken in sooner than each by itself.
-            tokenizer = TOKENS if row.name == TAG else "raw"
+            # One text of many values without blanks is taken in sooner than each by itself.
+            tokenizer = TOKENS if row.name == TAG or row.kind is Kind.HASH else "raw"
             made.add_text_field(f"k_{row.name}", tokenizer_name=tokenizer, index_option="basic")
         if row.kind in FLOATS:
             made.add_float_field(f"n_{row.name}", fast=True)

@@ -163,6 +163,8 @@ class Searching:
 
         def better(node: Node) -> Node:
             nonlocal unknown
+            if unknown > _CORRECTED:
+                return node
             match node:
                 case Text(word, prefix, False) if not self.engine.count(node):
                     unknown += 1

@@ -23,6 +23,10 @@ MAX_TOKEN = 100
 GRAM = 4
 """So many neighbours of a script without blanks are found as one token."""
 MAX_KEY = 500
+MAX_BEGINNING = 60
+"""So many characters of a beginning count; the engine's patterns have a limit, and nobody types more."""
+SHORT = 3
+"""A last word of a phrase that is begun with fewer characters may stand anywhere beside the others."""
 
 # Han with extensions and compatibility forms, kana, Hangul, and the marks that stand among them.
 _SCRIPT = (
@@ -39,21 +43,21 @@ _SEAMS = re.compile(
     r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z](?!v\d)[a-z])|(?<=[^\W\d_])(?=[vV]\d)|(?<=[^\W\d_vV])(?=\d)"
     r"|(?<=\d)(?=[^\W\d_])"
 )
-_BLANKS = re.compile(r"[\s_]+")
+# What nobody sees counts as a blank, as it does in what is typed.
+_BLANKS = re.compile(r"[\s_\u200b\u2060\ufeff]+")
 
 
 class Run(NamedTuple):
     """A stretch of one script, as a `whole`.
 
-    `sequence` are its tokens in order, `singles` what is also found alone, and `bag` all by which it is
-    found, order aside. Of other scripts, `sequence` are the parts of a word or name, and `singles` its parts
-    joined: two neighbours, and all. Of scripts without blanks, `sequence` are the pairs of neighbours (the
-    character itself where it stands alone), `singles` the characters, and `bag` holds up to four neighbours.
+    `sequence` are its tokens in order, `bag` all by which it is found, order aside. Of other scripts,
+    `sequence` are the parts of a word or name, and `bag` holds these and its parts joined: two neighbours,
+    and all. Of scripts without blanks, `sequence` are the pairs of neighbours (the character itself where it
+    stands alone), and `bag` holds the characters and up to four neighbours.
     """
 
     whole: str
     sequence: tuple[str, ...]
-    singles: tuple[str, ...]
     bag: tuple[str, ...]
     script: bool
 
@@ -79,7 +83,13 @@ def _short_key(text: str) -> str:
 
 
 def _key(text: str) -> str:
-    return _BLANKS.sub(" ", fold(text[:MAX_KEY])).strip()
+    # Folding may lengthen.
+    return _BLANKS.sub(" ", fold(text[:MAX_KEY])[:MAX_KEY]).strip()
+
+
+def beginning(folded: str) -> str:
+    """Return as much of a beginning as is compared."""
+    return folded[:MAX_BEGINNING].rstrip()
 
 
 def tag_term(folded: str) -> str:
@@ -119,14 +129,13 @@ def _runs(text: str) -> Iterator[Run]:
             folded = fold(written)
             pairs = tuple(grams(folded, 2)) or (folded,)
             bag = dict.fromkeys([gram for size in range(1, GRAM + 1) for gram in grams(folded, size)])
-            yield Run(folded, pairs, tuple(dict.fromkeys(folded)), tuple(bag), script=True)
+            yield Run(folded, pairs, tuple(bag), script=True)
             continue
         parts = [fold(part)[:MAX_TOKEN] for word in _WORD.findall(written) for part in _apart(word)]
         parts = [part for part in parts if part]
         if parts:
-            alone = _joined(parts)
-            bag = dict.fromkeys((*parts, *alone))
-            yield Run("".join(parts), tuple(parts), tuple(alone), tuple(bag), script=False)
+            bag = dict.fromkeys((*parts, *_joined(parts)))
+            yield Run("".join(parts), tuple(parts), tuple(bag), script=False)
 
 
 def _apart(word: str) -> Sequence[str]:
@@ -148,7 +157,7 @@ def _joined(parts: list[str]) -> list[str]:
     whole = "".join(parts)
     if len(parts) > 2 and len(whole) <= MAX_TOKEN:
         joined.append(whole)
-    return list(dict.fromkeys(joined))
+    return joined
 
 
 ROOT_FOLDER = "/"
@@ -161,16 +170,26 @@ def folders(path: str) -> tuple[str, ...]:
     return tuple("/".join(parts[:count]) for count in range(1, len(parts) + 1)) or (ROOT_FOLDER,)
 
 
-def stands_in(wanted: list[str], tokens: list[str], *, prefix: bool = False) -> bool:
+def stands_in(wanted: Sequence[str], tokens: Sequence[str], *, prefix: bool = False) -> bool:
     """Whether tokens follow one another in others; with `prefix` the last one is the beginning of one."""
-    size = len(wanted)
-    for start in range(len(tokens) - size + 1):
-        part = tokens[start : start + size]
-        if part[:-1] == wanted[:-1] and (
-            part[-1].startswith(wanted[-1]) if prefix else part[-1] == wanted[-1]
-        ):
-            return size > 0
+    if not wanted:
+        return False
+    *first, last = wanted
+    last = beginning(last) if prefix else last
+    for start in range(len(tokens) - len(first)):
+        end = start + len(first)
+        found = tokens[end].startswith(last) if prefix else tokens[end] == last
+        if found and list(tokens[start:end]) == first:
+            return True
     return False
+
+
+def is_open(found: Sequence[Run], *, prefix: bool) -> bool:
+    """Whether the last token of some runs is the beginning of one.
+
+    What begins with two characters or more of a script without blanks is what holds them.
+    """
+    return prefix and bool(found) and not (found[-1].script and len(found[-1].whole) > 1)
 
 
 def sequence(text: str) -> list[str]:

@@ -14,15 +14,19 @@ NOTHING: Final = Or(())
 
 
 def all_of(nodes: Iterable[Node]) -> Node:
-    """Return what asks for all of these: one of one, no And directly in an And."""
-    flat = [inner for node in nodes for inner in (node.nodes if isinstance(node, And) else (node,))]
-    return flat[0] if len(flat) == 1 else And(tuple(flat))
+    """Return what asks for all of these: each once, one of one, no And directly in an And."""
+    return _flat(And, nodes)
 
 
 def any_of(nodes: Iterable[Node]) -> Node:
-    """Return what asks for at least one of these: one of one, no Or directly in an Or."""
-    flat = [inner for node in nodes for inner in (node.nodes if isinstance(node, Or) else (node,))]
-    return flat[0] if len(flat) == 1 else Or(tuple(flat))
+    """Return what asks for at least one of these: each once, one of one, no Or directly in an Or."""
+    return _flat(Or, nodes)
+
+
+def _flat(kind: type[And | Or], nodes: Iterable[Node]) -> Node:
+    flat = [inner for node in nodes for inner in (node.nodes if isinstance(node, kind) else (node,))]
+    once = tuple(dict.fromkeys(flat))
+    return once[0] if len(once) == 1 else kind(once)
 
 
 def negated(node: Node) -> Node:

@@ -58,6 +58,18 @@ def read_float(text: str) -> float | None:
     return found if math.isfinite(found) else None
 
 
+def comparable(number: float) -> float | None:
+    """Return a number to 15 digits, which is how exactly numbers are compared; `None` if it is not finite.
+
+    The engine reads the 16th and 17th digit from JSON a little wrong.
+    """
+    try:
+        found = float(f"{float(number):.15g}")
+    except OverflowError:
+        return None
+    return found + 0.0 if math.isfinite(found) else None
+
+
 def read_sides(text: str) -> str | None:
     """Return `WxH` as it is compared, `None` if the text is something else."""
     found = _SIDES.fullmatch(text)

@@ -10,7 +10,7 @@ from rapidfuzz.process import extractOne
 from registry.search import text
 from registry.search.fields import BY_NAME, TABLE, TAG, Kind
 from registry.search.index import no_panic
-from registry.search.reading import MINUS, OPENING, QUOTES, SAVED, last_word
+from registry.search.reading import MINUS, OPENING, QUOTES, SAVED, clean, last_word
 from registry.search.schema import BAG
 from registry.search.writing import plain
 from registry.views import Suggestion
@@ -27,6 +27,7 @@ _SHORTEST: Final = 4
 """Words of fewer letters have too many neighbours."""
 _CANDIDATES: Final = 20_000
 _KEPT: Final = 2
+_MOST_KEPT: Final = 5_000
 # Full-width signs, as they are typed beside Chinese words.
 _SIGNS: Final = str.maketrans({"：": ":", "，": ","})
 
@@ -45,7 +46,9 @@ class Terms:
         asked = field, prefix, limit
         found = self._kept.get(asked)
         if found is None:
-            found = self._kept[asked] = self._searcher.terms_with_prefix(field, prefix, limit=limit)
+            found = self._searcher.terms_with_prefix(field, prefix, limit=limit)
+            if found and len(self._kept) < _MOST_KEPT:
+                self._kept[asked] = found
         return found
 
     def tags(self, prefix: str, limit: int) -> list[tuple[str, int]]:
@@ -67,7 +70,7 @@ def suggest(
     limit: int = 12,
 ) -> list[Suggestion]:
     """Return what may complete the last word of a query, the likeliest first."""
-    word = last_word(typed).translate(_SIGNS).lstrip(MINUS + OPENING + QUOTES)
+    word = last_word(clean(typed)).translate(_SIGNS).lstrip(MINUS + OPENING + QUOTES)
     name, colon, rest = word.partition(":")
     with no_panic():
         if colon and name.lower() == SAVED:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from registry.formats.markup import plain_text
+from registry.formats.markup import readable
 from registry.web import words
 from registry.web.presenters import Badge, Fact, Word
 
@@ -26,10 +26,14 @@ TOOLS: Final[Mapping[str, str]] = {
     "text": "a text file",
 }
 VERDICTS: Final[Mapping[str, tuple[str, str, str]]] = {
-    "match": ("of this file", "good", "the hash that it names is the one that was computed"),
-    "differs": ("of another file", "bad", "it names another hash: nothing of it is used"),
-    "unchecked": ("not checked yet", "", "the file is not hashed yet"),
-    "unsaid": ("by its name", "", "it names no hash, so only its name ties it to this file"),
+    "match": ("of this file", "good", "a hash that it names is one that was computed"),
+    "differs": ("of another file", "bad", "it names other hashes: nothing of it is used"),
+    "unchecked": ("not checked yet", "", "what it names may be told once the file is hashed"),
+    "unsaid": (
+        "by its name",
+        "",
+        "it names no hash that tells files apart: only its name ties it to this file",
+    ),
 }
 _WORDS: Final = 100
 _TEXT: Final = 4000
@@ -51,6 +55,16 @@ _NOTED: Final[Mapping[str, str]] = {
     "weight_max": "highest weight",
     "clip_weight": "weight of the text encoder",
     "clip_skip": "clip skip",
+}
+
+
+# Civitai's bits of what may be seen, least first.
+_LEVELS: Final[Mapping[int, str]] = {1: "PG", 2: "PG-13", 4: "R", 8: "X", 16: "XXX", 32: "blocked"}
+# What the author allows or asks for: what `True` and what `False` means.
+_ALLOWED: Final[Mapping[str, tuple[str, str]]] = {
+    "no_credit": ("use without credit", "credit required"),
+    "derivatives": ("derivatives allowed", "no derivatives"),
+    "different_licence": ("another licence allowed", "same licence required"),
 }
 
 
@@ -79,6 +93,8 @@ def sidecar(view: SidecarView) -> Sidecar:
         marks.append(Badge("gone from Civitai", "warn", "the service no longer has it"))
     if user.get("favorite"):
         marks.append(Badge("favourite", "", "marked so in that tool"))
+    if user.get("hidden"):
+        marks.append(Badge("hidden", "", "hidden in that tool"))
     return Sidecar(
         name=words.visible(view.name),
         tool=TOOLS.get(view.tool or "", words.visible(view.tool or "")),
@@ -101,15 +117,39 @@ def _facts(facts: Mapping[str, Any], user: Mapping[str, Any]) -> Iterable[Fact]:
         yield Fact("on Civitai", f"model {model_id}{version}")
     if source_url := facts.get("source_url"):
         yield Fact("source", words.cut(source_url, 500))
+    if levels := _levels(facts):
+        yield Fact("level", levels)
+    if licence := ", ".join(_licence(facts.get("licence") or {})):
+        yield Fact("licence", words.cut(licence, 500))
+    if images := facts.get("images"):
+        yield Fact("example images", words.count(len(images)))
+
+
+def _levels(facts: Mapping[str, Any]) -> str:
+    """Return the words of the bits that are set, or else what is said by yes or no."""
+    nsfw, level = facts.get("nsfw"), facts.get("nsfw_level")
+    if level:
+        return ", ".join(word for bit, word in _LEVELS.items() if level & bit)
+    return "" if nsfw is None else "NSFW" if nsfw else "not NSFW"
+
+
+def _licence(licence: Mapping[str, Any]) -> Iterable[str]:
+    for key, (yes, no) in _ALLOWED.items():
+        if (said := licence.get(key)) is not None:
+            yield yes if said else no
+    uses = licence.get("commercial_use")
+    if uses is not None:
+        sold = [use for use in uses if use != "None"]
+        yield f"commercial use: {', '.join(sold)}" if sold else "no commercial use"
 
 
 def _texts(facts: Mapping[str, Any], user: Mapping[str, Any]) -> Iterable[Fact]:
-    """Give the long texts as text: nothing of a stranger's HTML is kept."""
+    """Give the long texts as a person reads them: of a stranger's HTML only its text is kept."""
     for name, written in (
         ("Notes", user.get("notes")),
         ("Description", user.get("description")),
         ("About the version", facts.get("version_description")),
         ("About the model", facts.get("description")),
     ):
-        if written and (text := plain_text(written)):
+        if written and (text := readable(written)):
             yield Fact(name, words.cut(text, _TEXT))

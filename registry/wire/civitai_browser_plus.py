@@ -17,8 +17,12 @@ FAMILIES: Final = ("civitai_browser_plus",)
 
 
 def read(value: object) -> SidecarFacts | None:
-    """Return what the model says; `None` for a list of several, of which none is known to be meant."""
+    """Return what the model says, nothing for a list of several, of which none is known to be meant.
+
+    `None` for JSON of any other kind.
+    """
     items = record(value).get("items")
     if isinstance(items, list):
         value = items[0] if len(items) == 1 else None
-    return said(of_model("civitai-browser-plus", value))
+    facts = of_model("civitai-browser-plus", value)
+    return said(facts, theirs=isinstance(items, list))

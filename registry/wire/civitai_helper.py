@@ -7,19 +7,24 @@ scripts/civitai_file_manage.py, which at first wrote whole models under this nam
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from registry.formats.sidecar_values import of_model, of_version, record, said
-
-if TYPE_CHECKING:
-    from registry.told import SidecarFacts
+from registry.told import SidecarFacts
 
 FAMILIES: Final = ("civitai_helper",)
+TOOL: Final = "civitai-helper"
 
 
 def read(value: object) -> SidecarFacts | None:
-    """Return what a kept answer says; `None` without an id, as in the skeletons for models Civitai lacks."""
-    if isinstance(record(value).get("modelVersions"), list):
+    """Return what a kept answer says, nothing for the skeletons of models that Civitai lacks, without ids.
+
+    `None` for JSON of any other kind.
+    """
+    answer = record(value)
+    if isinstance(answer.get("modelVersions"), list):
         return said(of_model("civitai-browser-plus", value))
-    facts = of_version("civitai-helper", value)
-    return None if facts.model_id is None and facts.version_id is None else facts
+    facts = of_version(TOOL, value)
+    if facts.model_id is None and facts.version_id is None:
+        facts = SidecarFacts(TOOL)
+    return said(facts, theirs="modelId" in answer)

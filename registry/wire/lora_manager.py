@@ -9,12 +9,12 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from registry.formats.civitai import nsfw_level
+from registry.formats.civitai import digest, nsfw_level
 from registry.formats.sidecar_values import (
     clip_skip,
-    digest,
     name,
     of_version,
+    one_file,
     prose,
     record,
     said,
@@ -54,11 +54,10 @@ def read(value: object) -> SidecarFacts | None:
         return None
     civitai = record(written.get("civitai"))
     remote = of_version(TOOL, civitai)
-    found = ((kind, digest(kind, written.get(kind))) for kind in _HASHES)
     base_model = name(written.get("base_model"))
     facts = replace(
         remote,
-        hashes={kind: kept for kind, kept in found if kept is not None},
+        hashes=one_file(**{kind: digest(kind, written.get(kind)) for kind in _HASHES}),
         name=_name(written) or remote.name,
         model_type=remote.model_type or name(civitai.get("type")) or name(written.get("model_type")),
         base_model=remote.base_model if base_model in (None, _UNKNOWN) else base_model,
@@ -69,7 +68,7 @@ def read(value: object) -> SidecarFacts | None:
         gone=truth(written.get("civitai_deleted")) is True,
         user=_user(written),
     )
-    return said(facts)
+    return said(facts, theirs=True)
 
 
 def _name(written: Mapping[str, object]) -> str | None:

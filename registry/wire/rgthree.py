@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from registry.formats.civitai import MAX_IMAGES, image_of
+from registry.formats.civitai import digest, image_of
 from registry.formats.sidecar_values import (
-    digest,
+    MAX_IMAGES,
     link,
     name,
     of_version,
+    one_file,
     prose,
     record,
     said,
@@ -42,24 +43,24 @@ _META: Final[Mapping[str, str]] = {
     "model": "Model",
     "resources": "resources",
 }
+_MARKS: Final = frozenset({"baseModelFile", "hasInfoFile", "imageLocal", "raw", "trainedWords", "userNote"})
 _SHARED: Final = ("url", "width", "height", "type", "nsfwLevel")
 _API: Final = "/api/"
 
 
 def read(value: object) -> SidecarFacts | None:
-    """Return what rgthree-comfy says; `None` where it says nothing.
+    """Return what rgthree-comfy says; `None` for a file of another tool.
 
     Its name joins those of model and version with " - ". Only the kept answer of Civitai tells where they
     meet, so without it the name stays whole, and one that differs from it is a title that somebody typed.
     """
     info = record(value)
     remote = of_version("rgthree", record(info.get("raw")).get("civitai"))
-    sha256 = digest("sha256", info.get("sha256"))
     shown = name(info.get("name"))
     renamed = remote.name is not None and shown not in (None, remote.name, _joined(remote))
     facts = replace(
         remote,
-        hashes={"sha256": sha256} if sha256 else {},
+        hashes=one_file(sha256=digest("sha256", info.get("sha256"))),
         name=remote.name or shown,
         model_type=name(info.get("type")) or remote.model_type,
         base_model=name(info.get("baseModel")) or remote.base_model,
@@ -73,7 +74,7 @@ def read(value: object) -> SidecarFacts | None:
             weight_max=weight(info.get("strengthMax")),
         ),
     )
-    return said(facts)
+    return said(facts, theirs=not _MARKS.isdisjoint(info))
 
 
 def _joined(remote: SidecarFacts) -> str | None:

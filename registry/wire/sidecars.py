@@ -42,8 +42,9 @@ _PLAIN: Final = frozenset(description_text.FAMILIES)
 # NUL is all that a crash may leave of a file.
 _BLANK: Final = "\x00 \t\r\n"
 _UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
-# What no text has, so that bytes which decode to it are of another encoding, or no text.
-_CONTROLS: Final = r"\x00-\x08\x0e-\x1f\x7f"
+# What no text has, so that bytes which decode to it are of another encoding, or no text: controls, and what
+# cp932 makes of bytes that are nothing there, such as FF and FD.
+_CONTROLS: Final = r"\x00-\x08\x0e-\x1f\x7f-\x9f\uf8f0-\uf8f3"
 _BINARY: Final = re.compile(f"[{_CONTROLS}]")
 # Katakana of half width and private characters: what Chinese text is, read as Japanese.
 _UNLIKELY_JAPANESE: Final = re.compile(f"[{_CONTROLS}\uff61-\uff9f\ue000-\uf8ff]")
@@ -54,7 +55,6 @@ _ENCODINGS: Final[tuple[tuple[str, re.Pattern[str] | None], ...]] = (
     ("gb18030", _BINARY),
     ("cp932", _BINARY),
     ("cp1252", _BINARY),
-    ("latin-1", _BINARY),
 )
 
 
@@ -68,14 +68,17 @@ def decode(data: bytes) -> str:
     The strictest encoding comes first, as each of the later ones accepts nearly all text of those before it.
     UTF-8 does not take others for itself. GB18030 takes most of Japanese Windows' cp932 without complaint, so
     before it come its core GB2312, which rejects kana and kanji of cp932 but holds nearly all that is written
-    in simplified Chinese, and cp932 as far as the outcome looks Japanese. Western text is what is left; only
-    latin-1 accepts every byte. Raises BadSidecar for what is no text.
+    in simplified Chinese, and cp932 as far as the outcome looks Japanese. Western text is what is left.
+    Raises BadSidecar for what is no text.
     """
     if data.startswith(_UTF16_MARKS):
         try:
-            return data.decode("utf-16")
+            text = data.decode("utf-16")
         except UnicodeDecodeError:
             raise BadSidecar("it begins like UTF-16 but is not") from None
+        if _BINARY.search(text):
+            raise BadSidecar("it is not text")
+        return text
     for encoding, unlikely in _ENCODINGS:
         try:
             text = data.decode(encoding)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from registry.formats.sidecar_values import of_modelspec, said
+from registry.formats.modelspec import PREFIX
+from registry.formats.sidecar_values import of_modelspec, record, said
 
 if TYPE_CHECKING:
     from registry.told import SidecarFacts
@@ -16,5 +17,5 @@ FAMILIES: Final = ("swarmui",)
 
 
 def read(value: object) -> SidecarFacts | None:
-    """Return what SwarmUI says; `None` where it says nothing."""
-    return said(of_modelspec(value))
+    """Return what SwarmUI says; `None` for a file of another tool."""
+    return said(of_modelspec(value), theirs=any(key.startswith(PREFIX) for key in record(value)))

@@ -60,7 +60,7 @@ def test_lora_manager_says_what_civitai_and_the_user_said(data_dir: Path) -> Non
 
 def test_lora_manager_without_civitai_has_no_hash_that_is_not_hex(data_dir: Path) -> None:
     facts = found("lora_manager", data_dir / "sidecars" / "lora_manager_no_trigger.metadata.json")
-    assert (facts.name, facts.hashes, facts.trigger_words) == ("LoRA Without Trigger Words", {}, ())
+    assert (facts.name, facts.hashes, facts.trigger_words) == ("LoRA Without Trigger Words", (), ())
 
 
 @pytest.mark.parametrize("family", ["lora_manager", "user_json"])
@@ -87,7 +87,7 @@ def test_answers_of_every_generation_are_read_as_civitai_helper_keeps_them(data_
     assert facts.trigger_words == tuple(version["trainedWords"])
     assert len(facts.images) == len(version["images"])
     written = {kind.lower(): kept.lower() for kind, kept in version["files"][0]["hashes"].items()}
-    assert facts.hashes == written | {"autov3": written["autov3"][:12]}
+    assert facts.hashes[0] == written | {"autov3": written["autov3"][:12]}
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_whole_model_is_read_in_either_place(data_dir: Path, family: str, tool
 @pytest.mark.parametrize("name", ["models_list_checkpoints_2023", "models_list_2026-08"])
 def test_a_search_of_several_models_tells_nothing_and_each_of_them_much(data_dir: Path, name: str) -> None:
     path = data_dir / "civitai" / f"{name}.json"
-    assert read("civitai_browser_plus", path) is None
+    assert read("civitai_browser_plus", path) == SidecarFacts("civitai-browser-plus")
     for model in content(path)["items"]:
         facts = read_sidecar("civitai_browser_plus", json.dumps({"items": [model]}).encode())
         assert facts is not None
@@ -117,5 +117,5 @@ def test_the_only_version_of_a_model_is_the_files(data_dir: Path) -> None:
     facts = read_sidecar("civitai_browser_plus", json.dumps(model).encode())
     assert facts is not None
     assert (facts.model_id, facts.version_id, facts.creator) == (2851602, 3220243, "Konan")
-    assert facts.hashes["autov3"] == "9f02751cc929"
+    assert [hashes["autov3"] for hashes in facts.hashes] == ["9f02751cc929"]
     assert facts.trigger_words == ("pocahontas, a native american woman",)

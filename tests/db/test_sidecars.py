@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import zlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
+from registry.catalog.digests import stored_digests
 from registry.catalog.reading import lora_detail
 from registry.catalog.searching import search_records
 from registry.catalog.sidecars import (
     SidecarRead,
     SidecarSeen,
+    page_query,
     sidecars_after,
     sidecars_at,
+    sidecars_of,
     unpack_facts,
-    verdict,
     write_sidecars,
 )
 from registry.formats.packing import pack_json
@@ -27,6 +29,7 @@ from registry.views import CompanionSeen
 from tests.support.library import MACHINE, Model
 
 if TYPE_CHECKING:
+    from registry.views import SidecarView
     from tests.support.library import Library
 
 RULES = 3
@@ -36,7 +39,7 @@ PICTURE = CompanionSeen(b"a.png", "a.png", "preview", "plain")
 MODEL = Model(companions=(INFO, NOTES, PICTURE))
 FACTS = SidecarFacts(
     "civitai-helper",
-    hashes={"sha256": "f" * 64},
+    hashes=({"sha256": "f" * 64}, {"sha256": "e" * 64, "autov3": "d" * 12}),
     model_id=2**40,
     version_id=12,
     name="Tweaker of Details",
@@ -56,11 +59,25 @@ def beside(library: Library, *rels: str) -> list[SidecarSeen]:
 
 
 def write(
-    library: Library, seen: SidecarSeen, facts: SidecarFacts | None, problem: str | None = None
+    library: Library,
+    seen: SidecarSeen,
+    facts: SidecarFacts | None,
+    problem: str | None = None,
+    *,
+    keeps: bool = False,
 ) -> None:
-    tool, packed = (None, None) if facts is None else (facts.tool, pack_json(facts))
+    tool, packed, images = None, None, None
+    if facts is not None:
+        tool, packed = facts.tool, pack_json(replace(facts, images=()))
+        images = zlib.compress(pack_json(facts.images)) if facts.images else None
+    read = SidecarRead(seen, 9, 8, 7, tool, packed, images, problem, keeps)
     with library.catalog.write() as unit:
-        write_sidecars(unit, library.root_id, [SidecarRead(seen, 9, 8, tool, packed, problem)], RULES)
+        write_sidecars(unit, library.root_id, [read], RULES)
+
+
+def shown_of(library: Library) -> list[SidecarView]:
+    with library.catalog.read() as conn:
+        return lora_detail(conn, library.row("a.safetensors").lora_id, MACHINE).sidecars
 
 
 def finds(library: Library, text: str) -> bool:
@@ -84,9 +101,9 @@ def test_sidecars_that_were_not_read_are_there_without_a_stamp(library: Library)
     )
     assert second.name_raw == b"a.json"
     write(library, first, FACTS)
-    assert {one.name: (one.size, one.mtime_ns, one.rules) for one in beside(library)} == {
-        "a.civitai.info": (9, 8, RULES),
-        "a.json": (None, None, None),
+    assert {one.name: (one.size, one.mtime_ns, one.inode, one.rules) for one in beside(library)} == {
+        "a.civitai.info": (9, 8, 7, RULES),
+        "a.json": (None, None, None, None),
     }
 
 
@@ -149,8 +166,96 @@ def test_only_what_is_news_is_logged(library: Library) -> None:
     write(library, second, None)
     assert library.generation() == before
 
+    write(library, first, replace(FACTS, images=FACTS.images * 2))
+    assert [change.entity for change in library.changes(before)] == ["lora"]
+    before = library.generation()
+
     write(library, first, None, "it is not JSON")
     assert [change.entity for change in library.changes(before)] == ["lora"]
+
+
+def test_what_cannot_be_read_for_now_keeps_what_was_known(library: Library) -> None:
+    library.scan(MODEL)
+    first, _ = beside(library)
+    write(library, first, FACTS)
+
+    write(library, first, None, "it cannot be read", keeps=True)
+
+    before = library.generation()
+    (shown,) = shown_of(library)
+    assert (shown.tool, shown.problem) == ("civitai-helper", "it cannot be read")
+    assert unpack_facts(pack_json(shown.facts)) == FACTS
+    write(library, first, None, "it cannot be read", keeps=True)
+    assert library.generation() == before
+    write(library, first, FACTS)
+    assert library.generation() > before
+    assert shown_of(library)[0].problem is None
+
+
+def test_a_sidecar_that_went_while_it_was_read_is_not_stored(library: Library) -> None:
+    library.scan(MODEL)
+    _, notes = beside(library)
+    library.scan(MODEL.but(companions=(INFO,)))
+
+    write(library, notes, FACTS)
+    write(library, notes, None, "it is empty")
+
+    assert library.count("sidecar") == 0
+    with library.catalog.read() as conn:
+        assert lora_detail(conn, library.row("a.safetensors").lora_id, MACHINE).problems == []
+
+
+def test_what_was_left_behind_is_not_shown(library: Library) -> None:
+    library.scan(MODEL)
+    write(library, beside(library)[0], FACTS)
+    with library.catalog.write() as unit:
+        unit.conn.exec_driver_sql("DELETE FROM companion")
+
+    assert shown_of(library) == []
+    assert not finds(library, "tweaker")
+    with library.catalog.read() as conn:
+        assert sidecars_of(conn, [library.row("a.safetensors").id]) == {}
+
+
+def test_images_are_kept_apart_from_what_is_searched(library: Library) -> None:
+    library.scan(MODEL)
+    write(library, beside(library)[0], FACTS)
+
+    with library.catalog.read() as conn:
+        (record,) = search_records(conn, [library.row("a.safetensors").lora_id])
+        (row,) = sidecars_of(conn, [library.row("a.safetensors").id])[library.row("a.safetensors").id]
+
+    assert record.sidecars == (replace(FACTS, images=()),)
+    assert b"https://x/y.png" not in row.facts
+    assert unpack_facts(row.facts, row.images) == FACTS
+
+
+@pytest.mark.parametrize(
+    ("kind", "digits"),
+    [("sha256", 64), ("sha256", 10), ("data_sha256", 12), ("tensor_hash", 12), (None, 64)],
+)
+@pytest.mark.parametrize("hashed", [True, False])
+def test_the_page_says_of_a_sidecar_what_the_search_believes(
+    library: Library,
+    kind: str | None,
+    digits: int,
+    hashed: bool,  # noqa: FBT001 - a case
+) -> None:
+    library.scan(MODEL)
+    library.hash(MODEL)
+    file_id = library.row("a.safetensors").id
+    with library.catalog.write() as unit:
+        if not hashed:
+            unit.conn.exec_driver_sql("UPDATE file SET hash_state = 'pending', verified = 0")
+        digests = stored_digests(unit.conn, [file_id])[file_id]
+    named = digests[kind][:digits] if kind else "a" * digits
+    claimed = {"autov2": named} if digits == 10 else {"sha256" if digits == 64 else "autov3": named}
+    write(library, beside(library)[0], replace(FACTS, hashes=({"sha256": "b" * 64}, claimed)))
+
+    (shown,) = shown_of(library)
+
+    assert shown.verdict == ("match" if kind else "differs" if hashed else "unchecked")
+    assert finds(library, "tweaker") == (shown.verdict != "differs")
 
 
 def test_bad_sidecars_of_a_file_are_one_problem_that_names_them(library: Library) -> None:
@@ -194,14 +299,43 @@ def test_pages_hold_all_sidecars_of_a_file(library: Library) -> None:
     library.scan(*some)
     found: list[SidecarSeen] = []
     while True:
-        after = found[-1].file_id if found else 0
+        after = found[-1].rel if found else b""
         with library.catalog.read() as conn:
-            page = sidecars_after(conn, library.root_id, after, 2)
+            page = sidecars_after(conn, library.root_id, after, None, 2)
         if not page:
             break
+        assert found == [] or {one.rel for one in page}.isdisjoint(one.rel for one in found)
         found += page
 
     assert len(found) == len({one.key for one in found}) == sum(1 + number % 3 for number in range(7))
+    assert [one.rel for one in found] == sorted(one.rel for one in found)
+
+
+def test_pages_of_a_folder_hold_no_others(library: Library) -> None:
+    rels = ("a-b/c.safetensors", "a/b.safetensors", "a/c/d.safetensors", "a0/b.safetensors", "b.safetensors")
+    beside_all = (CompanionSeen(b"x.json", "x.json", "sidecar", "user_json"),)
+    library.scan(*(Model(rel, weights=rel, companions=beside_all) for rel in rels))
+
+    with library.catalog.read() as conn:
+        found = sidecars_after(conn, library.root_id, b"a/", b"a0", 10)
+
+    assert [one.rel for one in found] == [b"a/b.safetensors", b"a/c/d.safetensors"]
+
+
+@pytest.mark.parametrize("before", [None, b"a0"])
+def test_pages_come_in_the_order_of_an_index(library: Library, before: bytes | None) -> None:
+    if not library.catalog.sqlite:
+        pytest.skip("PostgreSQL plans by its statistics")
+    with library.catalog.read() as conn:
+        query = page_query(library.root_id, b"a/", before, 2000).compile(
+            conn.engine, compile_kwargs={"render_postcompile": True}
+        )
+        values = tuple(query.params[name] for name in query.positiontup or ())
+        plan = [str(row[3]) for row in conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}", values)]
+
+    assert plan[0].startswith("SEARCH file USING INDEX")
+    assert "path_raw>?" in plan[0]
+    assert not any("SCAN" in step or "TEMP B-TREE" in step for step in plan)
 
 
 def test_files_that_are_missing_have_no_sidecars_to_read(library: Library) -> None:
@@ -210,16 +344,3 @@ def test_files_that_are_missing_have_no_sidecars_to_read(library: Library) -> No
         unit.conn.exec_driver_sql("UPDATE file SET state = 'missing'")
 
     assert beside(library) == []
-
-
-HASHES = st.dictionaries(st.sampled_from(["sha256", "crc32", "autov3"]), st.sampled_from(["a", "b"]))
-
-
-@given(HASHES, HASHES)
-def test_a_verdict_needs_a_hash_of_both(claimed: dict[str, str], computed: dict[str, str]) -> None:
-    both = claimed.keys() & computed.keys()
-    found = verdict(claimed, computed)
-
-    assert (found == "unsaid") == (not claimed)
-    assert (found in {"match", "differs"}) == bool(both)
-    assert (found == "differs") == any(claimed[name] != computed[name] for name in both)

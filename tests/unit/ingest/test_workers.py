@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from registry.errors import Cancelled
+from registry.errors import Cancelled, ReaderFailed
 from registry.ingest.derive import Task, read_unless_known
 from registry.ingest.workers import Deriver
 from tests.support.shelf import lora
@@ -147,6 +147,36 @@ def test_without_workers_the_calling_thread_does_it(tmp_path: Path) -> None:
     pending = deriver.submit(tasks_of(tmp_path, "a", "b"), 4)
     assert pending.done()
     assert [answer.key for answer in deriver.answers(pending)] == [0, 1]
+
+
+def dies_at_nine(number: int) -> int:
+    if number == 9:
+        os._exit(9)
+    return number * 2
+
+
+def test_of_suspects_only_what_kills_a_process_of_its_own_is_blamed() -> None:
+    deriver = Deriver(1)
+    before = set(psutil.Process().children())
+
+    answers = deriver.alone(dies_at_nine, [1, 9, 2])
+
+    assert [isinstance(answer, ReaderFailed) or answer for answer in answers] == [2, True, 4]
+    assert not [
+        child
+        for child in set(psutil.Process().children()) - before
+        if "multiprocessing.spawn" in " ".join(_command(child))
+    ]
+    deriver.close()
+
+
+def test_suspects_wait_for_nobody_who_cancelled_or_closed() -> None:
+    deriver = Deriver(1)
+    with pytest.raises(Cancelled):
+        deriver.alone(dies_at_nine, [1], lambda: True)
+    deriver.close()
+    with pytest.raises(Cancelled):
+        deriver.alone(dies_at_nine, [1])
 
 
 def _command(process: psutil.Process) -> list[str]:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from registry.search import fields, text
+from registry.search import documents, fields, text
 from registry.search.documents import document, number_of, sort_key, sort_parts, terms, values_of
-from registry.search.fields import COLUMNS, NUMERIC, TABLE, TAG, TAG_TIMES, TAGS
+from registry.search.fields import COLUMNS, NUMERIC, TABLE, TAG, TAG_TIMES, TAGS, Kind
 from registry.search.schema import BAG, KEYS, sorts_by_text
 from tests.support.search_records import WORDS, joined, record
 
@@ -33,20 +33,23 @@ def plainly(one: SearchRecord) -> dict[str, list[object]]:
     values: dict[str, list[object]] = {
         "key": [f"L{one.id}"],
         "whole": distinct(map(text.key, fields.WHOLE_NAMES(one))),
-        "known": [row.name for row in TABLE if read(row, one)],
+        "known": [" ".join(row.name for row in TABLE if read(row, one))],
     }
     for column in COLUMNS:
         texts = list(column.read(one))
-        values[f"t_{column.name}"] = [" ".join(tokens) for each in texts if (tokens := text.sequence(each))]
+        least = 1 if column.name == TAGS else 0
+        sequences = [tokens for each in texts if len(tokens := text.sequence(each)) > least]
+        values[f"t_{column.name}"] = [" ".join(tokens) for tokens in sequences]
         if column.field:
-            alone = distinct(single for each in texts for run in text.runs(each) for single in run.singles)
-            values[f"j_{column.name}"] = [" ".join(map(str, alone))] if alone else []
+            values[f"b_{column.name}"] = [words for each in texts if (words := held(each))]
     for row in TABLE:
         found = read(row, one)
         if row.kind in KEYS:
             values[f"k_{row.name}"] = distinct(term for value in found for term in terms(row.kind, value))
         if row.name == TAG and found:
             values["k_tag"] = [" ".join(text.tag_term(str(term)) for term in values["k_tag"])]
+        if row.kind is Kind.HASH and found:
+            values[f"k_{row.name}"] = [" ".join(map(str, values[f"k_{row.name}"]))]
         if row.kind in NUMERIC:
             numbers: list[object] = [number_of(row.kind, value) for value in found]
             values[f"n_{row.name}"] = [number for number in numbers if number is not None][:1]
@@ -138,8 +141,11 @@ def test_tags_in_another_order_count_as_often() -> None:
 
 
 def unordered(values: dict[str, list[object]]) -> dict[str, list[object]]:
-    """Return the values of a document with the bag and what is known as they count: in no order."""
-    return {**values, BAG: list(tokens(values[BAG])), "known": sorted(values["known"], key=str)}
+    """Return the values of a document with bags and what is known as they count: in no order."""
+    bags: dict[str, list[object]] = {
+        name: list(tokens(found)) for name, found in values.items() if name == BAG or name.startswith("b_")
+    }
+    return {**values, **bags, "known": list(tokens(values["known"]))}
 
 
 def tokens(values: list[object]) -> list[str]:
@@ -155,5 +161,7 @@ def test_numbers_that_a_field_cannot_hold_are_left_out(number: object) -> None:
 
 def test_more_words_than_are_remembered_are_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("registry.search.documents._REMEMBERED", 3)
+    for remembered in (documents._words, documents._tags, documents._keys):
+        remembered.clear()
 
     assert [unordered(values_of(one)) for one in RECORDS] == [unordered(plainly(one)) for one in RECORDS]

@@ -132,7 +132,7 @@ def test_size_and_depth_are_bounded() -> None:
     with pytest.raises(BadRequest, match="too deep"):
         from_json({"where": deep})
     for _ in range(MAX_DEPTH + 1):
-        nested = {"and": [word, {"or": [word, nested]}]}
+        nested = {"and": [word, {"or": [{"text": "blue"}, nested]}]}
     with pytest.raises(BadRequest, match="groups"):
         from_json({"where": nested})
 

@@ -10,7 +10,8 @@ import pytest
 
 from registry.search.exchange import from_json, to_json
 from registry.search.fields import TABLE, Field
-from registry.search.query import MAX_DEPTH, MAX_PARTS, MAX_TYPED, parse
+from registry.search.query import MAX_BEGINNINGS, MAX_DEPTH, MAX_PARTS, MAX_TYPED, parse
+from registry.search.text import MAX_BEGINNING
 
 PAGE = (Path(__file__).parents[3] / "docs" / "search.md").read_text(encoding="utf-8")
 
@@ -54,4 +55,5 @@ def test_the_json_of_the_page_is_a_query() -> None:
 
 
 def test_the_limits_of_the_page_are_those_of_the_program() -> None:
-    assert f"{MAX_TYPED:,} characters, {MAX_PARTS} words and values, {MAX_DEPTH} parentheses" in PAGE
+    assert f"{MAX_TYPED:,} characters, {MAX_PARTS} words and values, {MAX_BEGINNINGS} of them" in PAGE
+    assert f"{MAX_DEPTH} parentheses within one another, {MAX_BEGINNING} characters" in PAGE

@@ -375,7 +375,7 @@ def test_a_long_text_is_cut() -> None:
 
 
 def test_the_number_of_words_and_values_is_bounded() -> None:
-    node, slugs = warned("a " * (MAX_PARTS + 1))
+    node, slugs = warned(" ".join(f"a{n}" for n in range(MAX_PARTS + 1)))
     assert isinstance(node, And)
     assert len(node.nodes) == MAX_PARTS
     assert slugs == ["too-many-parts"]
@@ -392,6 +392,20 @@ def test_only_a_few_words_are_read_as_beginnings() -> None:
     assert Match("tag", (Exact("c"), Exact("d"))) in node.nodes
     assert Match("rank", (Known(known=True),)) in node.nodes
     assert slugs == ["too-many-beginnings"]
+
+
+def test_each_star_counts_by_itself() -> None:
+    node, slugs = warned("tag:" + ",".join(f"a{n}*" for n in range(MAX_BEGINNINGS + 1)))
+    assert isinstance(node, Match)
+    assert [value.prefix for value in node.values if isinstance(value, Exact)] == [True] * MAX_BEGINNINGS + [
+        False
+    ]
+    assert slugs == ["too-many-beginnings"]
+
+    node, slugs = warned(" ".join(f"a{n}*" for n in range(MAX_BEGINNINGS)) + " saved:fav*")
+    assert isinstance(node, And)
+    assert node.nodes[-1] == where("saved:fav*")
+    assert slugs == []
 
 
 def test_parentheses_nest_no_deeper_than_is_good_for_anybody() -> None:

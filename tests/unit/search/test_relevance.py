@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from registry.search.nodes import And, Sort, Text
+from registry.search.nodes import And, Exact, Match, Or, Sort, Text
 from registry.views import SearchFile, SearchRecord
 from tests.support.search_index import indexed
 
@@ -98,3 +98,47 @@ def test_of_equal_hits_the_newest_comes_first(tmp_path: Path) -> None:
 
     assert hits.sort == Sort("relevance")
     assert hits.ids == [one.id for one in sorted(same, key=lambda one: -one.date)]
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.9])
+def test_names_come_before_trigger_words_however_common_the_word_is(tmp_path: Path, share: float) -> None:
+    named = [
+        lora(f"style_number_{number}_with_a_long_name", claimed=(f"x{number}",))
+        for number in range(round(200 * share))
+    ]
+    others = [lora(f"other {number}", claimed=(f"y{number}",)) for number in range(200 - len(named))]
+    claimed = lora("c1", claimed=("style",))
+    tagged = lora("c2", with_tag("style", 100))
+    engine = indexed(tmp_path, [tagged, claimed, *named, *others])
+
+    found = engine.search(Text("style"), limit=500).ids
+
+    assert set(found[: len(named)]) == {one.id for one in named}
+    assert found[len(named) :] == [claimed.id, tagged.id]
+
+
+def test_both_words_in_a_name_beat_one_there_and_one_in_tags(tmp_path: Path) -> None:
+    both = lora("my_red_anime_lora_with_a_long_name")
+    one = lora("red_x", with_tag("anime", 100))
+    others = [lora(f"anime {number}") for number in range(100)]
+    engine = indexed(tmp_path, [one, both, *others, *FILLERS])
+
+    assert engine.search(And((Text("red"), Text("anime")))).ids == [both.id, one.id]
+
+
+def test_what_is_no_word_does_not_move_hits(tmp_path: Path) -> None:
+    first = lora("c1", (("hair", 100), ("1girl", 1), *OTHERS[:40]))
+    second = lora("c2", (("1girl", 100),), description="hair")
+    engine = indexed(tmp_path, [second, first, *FILLERS])
+    tagged = Match("tag", (Exact("1girl"),))
+
+    assert engine.search(Text("hair")).ids == [first.id, second.id]
+    assert engine.search(And((Text("hair"), tagged))).ids == [first.id, second.id]
+
+
+def test_only_words_that_are_all_of_the_query_are_a_whole_name(tmp_path: Path) -> None:
+    short, both = lora("red", description="blue"), lora("red_blue")
+    engine = indexed(tmp_path, [short, both, *FILLERS])
+
+    assert engine.search(And((Text("red"), Text("blu", prefix=True)))).ids == [both.id, short.id]
+    assert engine.search(And((Text("red"), Or((Text("blue"), Text("green")))))).ids == [both.id, short.id]

@@ -23,7 +23,7 @@ def test_a_search_for_everything_restricts_nothing() -> None:
 def test_an_unknown_search_finds_nothing_and_is_named() -> None:
     node, warnings = replace_saved(And((RED, Saved("gone"), Saved("gone"))), lambda _: None)
 
-    assert node == And((RED, Or(()), Or(())))
+    assert node == And((RED, Or(())))
     assert [warning.slug for warning in warnings] == ["unknown-saved-search"]
     assert "gone" in warnings[0].text
     assert replace_saved(Or((RED, Saved("gone"))), lambda _: None)[0] == RED

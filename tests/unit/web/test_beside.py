@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import Any
 
-from registry.told import SidecarFacts, UserFacts
+import pytest
+
+from registry.told import Licence, RemoteImage, SidecarFacts, UserFacts
 from registry.views import SidecarView
 from registry.web.beside import TOOLS, VERDICTS, sidecar
 from tests.unit.web.samples import NOW
 
 FACTS = SidecarFacts(
     "lora-manager",
-    hashes={"sha256": "a" * 64},
+    hashes=({"sha256": "a" * 64},),
     model_id=7,
     version_id=8,
     name="A name",
@@ -67,6 +69,50 @@ def test_nothing_of_a_strangers_html_is_kept() -> None:
         ("About the model", "Use sks"),
     ]
     assert [word.text for word in page.triggers] == ["sks", "style\\u202e"]
+
+
+def test_what_a_person_typed_stays_as_it_is() -> None:
+    user = UserFacts(notes="<lora:x:0.8> and <b>", description="<p>a <b>copy</b></p>", hidden=True)
+    page = sidecar(a_view(SidecarFacts("x", user=user)))
+    assert [text.value for text in page.texts] == ["<lora:x:0.8> and <b>", "a copy"]
+    assert [badge.text for badge in page.badges] == ["of this file", "hidden"]
+
+
+def facts_of(**said: Any) -> dict[str, str]:
+    return {fact.name: fact.value for fact in sidecar(a_view(SidecarFacts("x", **said))).facts}
+
+
+@pytest.mark.parametrize(
+    ("licence", "line"),
+    [
+        (Licence(), None),
+        (Licence(no_credit=False, commercial_use=(), derivatives=True, different_licence=False),
+         "credit required, derivatives allowed, same licence required, no commercial use"),
+        (Licence(no_credit=True, commercial_use=("Image", "Rent"), derivatives=False, different_licence=True),
+         "use without credit, no derivatives, another licence allowed, commercial use: Image, Rent"),
+        (Licence(commercial_use=("None",)), "no commercial use"),
+    ],
+)  # fmt: skip
+def test_what_the_author_allows_is_one_line(licence: Licence, line: str | None) -> None:
+    assert facts_of(licence=licence).get("licence") == line
+
+
+@pytest.mark.parametrize(
+    ("nsfw", "level", "words"),
+    [
+        (None, None, None),
+        (True, None, "NSFW"),
+        (False, 0, "not NSFW"),
+        (None, 1, "PG"),
+        (True, 60, "R, X, XXX, blocked"),
+    ],
+)
+def test_levels_are_words(nsfw: object, level: object, words: str | None) -> None:
+    assert facts_of(nsfw=nsfw, nsfw_level=level).get("level") == words
+
+
+def test_example_images_are_counted() -> None:
+    assert facts_of(images=(RemoteImage("https://a.b/c"),) * 3)["example images"] == "3"
 
 
 def test_a_bad_sidecar_shows_what_is_wrong_and_nothing_else() -> None:

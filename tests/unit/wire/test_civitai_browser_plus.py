@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
+from registry.told import SidecarFacts
 from registry.wire.civitai_browser_plus import read
-
-if TYPE_CHECKING:
-    from registry.told import SidecarFacts
 
 
 def version(number: int) -> dict[str, Any]:
@@ -51,7 +49,7 @@ def test_a_model_with_one_version_is_read_whole() -> None:
     assert (facts.base_model, facts.trigger_words) == ("SDXL 1.0", ("red hat",))
     assert (facts.description, facts.tags, facts.creator) == ("<p>Hats.</p>", ("hat",), "Konan")
     assert (facts.nsfw, facts.nsfw_level, facts.licence.no_credit) == (False, 7, False)
-    assert facts.hashes == {"autov3": "abcdef012345"}
+    assert facts.hashes == ({"autov3": "abcdef012345"},)
     assert len(facts.images) == 1
 
 
@@ -60,7 +58,13 @@ def test_of_several_versions_or_none_only_the_model_is_known(numbers: tuple[int,
     facts = found(model(*map(version, numbers)))
     assert (facts.name, facts.model_id, facts.tags) == ("Hats", 2, ("hat",))
     assert (facts.version_id, facts.base_model, facts.trigger_words) == (None, None, ())
-    assert (facts.hashes, facts.images) == ({}, ())
+    assert facts.images == ()
+
+
+def test_the_hashes_of_all_versions_are_kept() -> None:
+    facts = found(model(*map(version, range(3, 5))))
+    assert facts.hashes == ({"autov3": "abcdef012345"},) * 2
+    assert len(found(model(*map(version, range(1, 300)))).hashes) == 200
 
 
 def test_a_list_of_one_model_is_that_model() -> None:
@@ -68,11 +72,11 @@ def test_a_list_of_one_model_is_that_model() -> None:
 
 
 def test_of_a_list_of_several_models_none_is_known() -> None:
-    assert read({"items": [model(version(3)), model(version(4))]}) is None
+    nothing = SidecarFacts("civitai-browser-plus")
+    assert read({"items": [model(version(3)), model(version(4))]}) == nothing
+    assert read({"items": []}) == read({"items": [None]}) == nothing
 
 
-@pytest.mark.parametrize(
-    "value", [None, [], {}, "offline", {"items": []}, {"items": [None]}, {"id": 2, "name": "Hats"}]
-)
+@pytest.mark.parametrize("value", [None, [], {}, "offline", {"id": 2, "name": "Hats"}])
 def test_other_json_says_nothing(value: object) -> None:
     assert read(value) is None

@@ -45,7 +45,7 @@ def test_an_answer_is_read_whole() -> None:
     assert (facts.base_model, facts.version_description) == ("SDXL 1.0", "<p>first</p>")
     assert (facts.nsfw, facts.nsfw_level) == (False, 1)
     assert [image.url for image in facts.images] == ["https://image.civitai.com/a.jpeg"]
-    assert facts.hashes == {"sha256": SHA256}
+    assert facts.hashes == ({"sha256": SHA256},)
 
 
 def test_trained_words_stay_whole_and_come_once() -> None:
@@ -81,22 +81,28 @@ def test_a_creator_written_as_a_text_of_braces_is_nobody() -> None:
 @pytest.mark.parametrize("empty", ["", None])
 def test_a_skeleton_for_an_unknown_model_says_nothing(empty: object) -> None:
     skeleton = answer(id=empty, modelId=empty, extensions={"sd_civitai_helper": {"skeleton_file": True}})
-    assert read(skeleton) is None
+    assert read(skeleton) == SidecarFacts("civitai-helper")
 
 
 def test_an_error_in_place_of_an_answer_says_nothing() -> None:
     assert read({"error": "Model not found"}) is None
 
 
-def test_hashes_are_those_of_the_only_weights() -> None:
+def test_hashes_are_those_of_each_file_of_weights() -> None:
     config = {"type": "Config", "hashes": {"SHA256": "cd" * 32}}
-    assert found(answer(files=[config, weights()])).hashes == {"sha256": SHA256}
-    assert found(answer(files=[weights(), weights("cd" * 32, "Pruned Model")])).hashes == {}
+    assert found(answer(files=[config, weights()])).hashes == ({"sha256": SHA256},)
+    untyped = {"hashes": {"AutoV2": "ABCDEF0123"}}
+    files = [weights(), weights("cd" * 32, "Pruned Model"), untyped, {"type": "Model"}]
+    assert found(answer(files=files)).hashes == (
+        {"sha256": SHA256},
+        {"sha256": "cd" * 32},
+        {"autov2": "abcdef0123"},
+    )
 
 
 def test_the_hash_of_nothing_is_left_out() -> None:
     of_nothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-    assert found(answer(files=[weights(of_nothing)])).hashes == {}
+    assert found(answer(files=[weights(of_nothing)])).hashes == ()
 
 
 def test_whole_models_under_this_name_are_of_the_browser_that_wrote_them() -> None:

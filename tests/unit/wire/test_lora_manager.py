@@ -43,7 +43,7 @@ def test_its_own_members_are_read() -> None:
     facts = found(autov3="ABCDEF012345")
     assert (facts.tool, facts.name, facts.base_model) == ("lora-manager", "Hats", "SDXL 1.0")
     assert (facts.description, facts.tags, facts.nsfw_level) == ("<p>Hats.</p>", ("hat",), 4)
-    assert facts.hashes == {"sha256": SHA256, "autov3": "abcdef012345"}
+    assert facts.hashes == ({"sha256": SHA256, "autov3": "abcdef012345"},)
     assert not facts.gone
 
 
@@ -115,7 +115,13 @@ def test_guesses_are_left_out() -> None:
 
 
 def test_hashes_that_are_not_hex_are_left_out() -> None:
-    assert found(sha256="xyz" + SHA256[3:], autov3=None).hashes == {}
+    assert found(sha256="xyz" + SHA256[3:], autov3=None).hashes == ()
+
+
+def test_a_file_with_nothing_to_say_is_still_its_own() -> None:
+    assert read(
+        {"file_name": "hat", "model_name": "hat", "file_path": "/loras/hat.safetensors"}
+    ) == SidecarFacts("lora-manager")
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def found(**members: Any) -> SidecarFacts:
 def test_its_own_members_are_read() -> None:
     facts = found()
     assert (facts.tool, facts.model_type, facts.base_model) == ("rgthree", "LORA", "SDXL 1.0")
-    assert facts.hashes == {"sha256": SHA256}
+    assert facts.hashes == ({"sha256": SHA256},)
     assert facts.source_url == "https://civitai.com/models/2"
 
 
@@ -124,6 +124,10 @@ def test_what_users_may_edit_is_kept() -> None:
     assert (user.weight_min, user.weight_max, user.notes) == (0.5, 1.2, "mine")
 
 
-@pytest.mark.parametrize("value", [None, [], {}, "x", {"file": "a", "path": "b", "raw": {}, "images": []}])
+def test_a_file_with_nothing_to_say_is_still_its_own() -> None:
+    assert read({"file": "a", "path": "b", "raw": {}, "images": []}) == SidecarFacts("rgthree")
+
+
+@pytest.mark.parametrize("value", [None, [], {}, "x", {"file": "a", "path": "b", "images": []}])
 def test_other_json_says_nothing(value: object) -> None:
     assert read(value) is None

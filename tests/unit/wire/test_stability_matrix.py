@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
+from registry.told import SidecarFacts
 from registry.wire.stability_matrix import read
-
-if TYPE_CHECKING:
-    from registry.told import SidecarFacts
 
 SHA256, BLAKE3 = "0F" * 32, "AB" * 32
 
@@ -50,7 +48,7 @@ def test_all_members_are_read() -> None:
     assert (facts.description, facts.version_description) == ("<p>Hats.</p>", None)
     assert (facts.trigger_words, facts.nsfw) == (("red hat",), False)
     assert facts.source_url == "https://civitai.com/models/2"
-    assert facts.hashes == {"sha256": SHA256.lower(), "crc32": "deadbeef", "blake3": BLAKE3.lower()}
+    assert facts.hashes == ({"sha256": SHA256.lower(), "crc32": "deadbeef", "blake3": BLAKE3.lower()},)
 
 
 def test_the_title_is_the_users() -> None:
@@ -65,8 +63,12 @@ def test_only_web_addresses_are_sources(address: object) -> None:
 
 def test_members_of_other_types_are_left_out() -> None:
     facts = found(ModelId="x", Nsfw="True", Tags=3, Hashes=[], TrainedWords=[None, "a", 3], ModelType=12)
-    assert (facts.model_id, facts.nsfw, facts.tags, facts.hashes) == (None, True, (), {})
+    assert (facts.model_id, facts.nsfw, facts.tags, facts.hashes) == (None, True, (), ())
     assert (facts.trigger_words, facts.model_type) == (("a",), None)
+
+
+def test_a_file_with_nothing_to_say_is_still_its_own() -> None:
+    assert read({"ModelId": None, "ModelName": "", "VersionId": None}) == SidecarFacts("stability-matrix")
 
 
 @pytest.mark.parametrize("value", [None, [], {}, "x", {"modelId": 2}, {"ImportedAt": "2024-01-01T00:00:00Z"}])

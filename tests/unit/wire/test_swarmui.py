@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
+from registry.told import SidecarFacts
 from registry.wire.swarmui import read
-
-if TYPE_CHECKING:
-    from registry.told import SidecarFacts
 
 SHA256 = "0f" * 32
 
@@ -48,10 +46,12 @@ def test_a_trigger_phrase_stays_whole() -> None:
     assert found().trigger_words == ("red hat; blue hat",)
 
 
-def test_the_hash_is_that_of_the_data() -> None:
-    assert found().hashes == {"autov3": SHA256[:12]}
-    assert found(hash_sha256="").hashes == {"autov3": SHA256[:12]}
-    assert found(hash_sha256="0x12", hash=None).hashes == {}
+def test_the_hash_may_be_a_copy_of_what_another_tool_claimed_and_is_left_out() -> None:
+    assert found().hashes == ()
+
+
+def test_a_file_with_nothing_to_say_is_still_its_own() -> None:
+    assert read({"modelspec.loaded": False}) == SidecarFacts("swarmui")
 
 
 def test_tags_may_be_a_text_with_commas() -> None:
@@ -76,6 +76,6 @@ def test_a_title_that_is_the_name_of_the_file_is_none(title: object) -> None:
     assert found(title=title).name is None
 
 
-@pytest.mark.parametrize("value", [None, [], {}, "x", {"title": "Hats"}, {"modelspec.loaded": False}])
+@pytest.mark.parametrize("value", [None, [], {}, "x", {"title": "Hats"}])
 def test_other_json_says_nothing(value: object) -> None:
     assert read(value) is None

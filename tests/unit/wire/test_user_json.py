@@ -60,7 +60,7 @@ def test_a_base_model_that_names_none_is_left_out(version: object) -> None:
 
 def test_the_browser_adds_hash_and_ids() -> None:
     facts = found(metadata(sha256=SHA256.upper(), modelId=2, modelVersionId="3"))
-    assert (facts.tool, facts.hashes) == ("civitai-browser-plus", {"sha256": SHA256})
+    assert (facts.tool, facts.hashes) == ("civitai-browser-plus", ({"sha256": SHA256},))
     assert (facts.model_id, facts.version_id) == (2, 3)
     assert facts.user.activation_text == "red hat, 1girl || blue hat"
 
@@ -91,6 +91,39 @@ def test_keys_of_modelspec_are_of_swarmui() -> None:
     assert (facts.tool, facts.name, facts.creator) == ("swarmui", "Hats", "Konan")
 
 
+def test_an_untouched_file_is_still_of_a1111() -> None:
+    untouched = metadata(description="", notes="  ", **{"sd version": "Unknown", "preferred weight": 0})
+    untouched |= {"activation text": "", "negative text": ""}
+    assert read(untouched) == SidecarFacts("a1111")
+
+
+TYPED = {"activation text": "red hat", "preferred weight": 0.6, "notes": "mine"}
+
+
+def test_what_a1111_added_to_a_file_of_swarmui_is_read_too() -> None:
+    spec = {"modelspec.title": "Hats", "modelspec.usage_hint": "low", "modelspec.lora_default_weight": "1"}
+    facts = found(spec | TYPED | {"description": "A hat.", "sha256": SHA256})
+    assert (facts.tool, facts.name, facts.hashes) == ("swarmui", "Hats", ({"sha256": SHA256},))
+    assert facts.user == UserFacts(description="A hat.", notes="mine", activation_text="red hat", weight=0.6)
+    assert found(spec | {"activation text": ""}).user == UserFacts(notes="low", weight=1.0)
+
+
+def test_what_a1111_added_to_an_answer_of_civitai_is_read_too() -> None:
+    model = {"id": 2, "name": "Hats", "description": "<p>Hats.</p>", "modelVersions": [{"id": 3}]}
+    facts = found(model | TYPED)
+    assert (facts.tool, facts.name, facts.description) == ("sdnext", "Hats", "<p>Hats.</p>")
+    assert facts.user == UserFacts(notes="mine", activation_text="red hat", weight=0.6)
+
+
+@pytest.mark.parametrize("member", ["files", "trainedWords"])
+def test_an_answer_of_a_version_is_read(member: str) -> None:
+    answer = {"id": 3, "modelId": 2, "name": "v1", "description": "first", member: [], "baseModel": "Pony"}
+    facts = found(answer | TYPED)
+    assert (facts.tool, facts.model_id, facts.version_id) == ("civitai-browser-plus", 2, 3)
+    assert (facts.version_name, facts.version_description, facts.base_model) == ("v1", "first", "Pony")
+    assert facts.user == UserFacts(notes="mine", activation_text="red hat", weight=0.6)
+
+
 def test_members_that_users_added_do_no_harm() -> None:
     assert found(metadata(rating=5)) == found(metadata())
 
@@ -110,7 +143,6 @@ def test_common_members_count_only_by_themselves() -> None:
         [{"activation text": "x"}],
         {"last_node_id": 3, "nodes": [], "links": [], "notes": "x"},
         {"3": {"class_type": "KSampler", "inputs": {}}},
-        {"description": "", "notes": "  ", "sd version": "Unknown", "preferred weight": 0},
         {"trigger_words": "hat", "hash": SHA256, "is_favorite": False},
     ],
 )
