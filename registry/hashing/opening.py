@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 AnyPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
+LAST_TIME = (1 << 63) - 1
 LONG_PATH = 248  # Windows refuses longer names of folders unless they are in the extended form
 _WITH_EXTENDED_PREFIX = ("\\\\?\\", "\\\\.\\")
 
@@ -43,7 +44,13 @@ def stat_path(path: AnyPath) -> FileStat:
 
 
 def _state(found: os.stat_result) -> FileStat:
-    return FileStat(found.st_size, found.st_mtime_ns, found.st_dev, found.st_ino, found.st_nlink)
+    time = bounded_time(found.st_mtime_ns)
+    return FileStat(found.st_size, time, found.st_dev, found.st_ino, found.st_nlink)
+
+
+def bounded_time(nanoseconds: int) -> int:
+    """Return a time that 64 bits can hold: archives set others, in years that nobody lives to see."""
+    return min(max(nanoseconds, -LAST_TIME), LAST_TIME)
 
 
 def display(path: AnyPath) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from registry.catalog.collisions import refresh_collisions
 from registry.catalog.known import known_paths
 from registry.catalog.presence import set_missing, still_at
+from registry.hashing.opening import bounded_time
 from registry.ingest.beside import may_be_companion
 from registry.ingest.entries import Entry
 from registry.ingest.paths import absolute, ignored_path, long_path, parent
@@ -82,7 +83,7 @@ def _look(root: RootView, rel: bytes) -> Entry | None:
     return Entry(
         rel,
         found.st_size,
-        found.st_mtime_ns,
+        bounded_time(found.st_mtime_ns),
         found.st_ino,
         found.st_dev,
         found.st_nlink,

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from registry.formats.packing import clean_text, pack_json
+from registry.hashing.opening import LAST_TIME, bounded_time
 from registry.ingest.derive import fold_inode
 from registry.ingest.paths import windows_short_path
 from registry.ingest.platforms import is_placeholder
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 SIDECAR_RULES: Final = 1
 """Raise it when sidecars are understood better: they are then read again."""
 _FLAGS: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-_INT64: Final = (1 << 63) - 1
 _OUTSIDE: Final = "it is a link to outside of its root and all others"
 _FAULT: Final = "it could not be understood, which is a fault of ours; please report it"
 
@@ -69,8 +69,7 @@ class Answered(NamedTuple):
 
 def stamp_of(found: os.stat_result) -> Stamp:
     """Return the stamp of a file; a time that does not fit becomes the last or first one that does."""
-    mtime_ns = min(max(found.st_mtime_ns, -_INT64), _INT64)
-    return Stamp(min(found.st_size, _INT64), mtime_ns, fold_inode(found.st_ino))
+    return Stamp(min(found.st_size, LAST_TIME), bounded_time(found.st_mtime_ns), fold_inode(found.st_ino))
 
 
 def read_chunk(asked: Sequence[Asked]) -> list[Answered | None]:

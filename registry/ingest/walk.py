@@ -21,6 +21,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from registry.errors import Cancelled
+from registry.hashing.opening import LAST_TIME, bounded_time
 from registry.ingest.entries import Files, Folder, Item, Link, RootGone, Scope, Trouble
 from registry.ingest.paths import absolute, extension_suffixes, ignored, ignored_path, long_path
 from registry.ingest.platforms import NO_PLACEHOLDERS, is_junction, is_placeholder, stat_of
@@ -207,7 +208,10 @@ class _Walk:
                         continue
                     if entry.is_symlink():
                         linked.add(rel)
-                quick.append((rel, stat_found.st_size, stat_found.st_mtime_ns, stat_found.st_ino))
+                time = stat_found.st_mtime_ns
+                if not -LAST_TIME <= time <= LAST_TIME:
+                    time = bounded_time(time)
+                quick.append((rel, stat_found.st_size, time, stat_found.st_ino))
                 stats.append(stat_found)
             if quick:
                 yield Files(quick, stats, frozenset(linked), _placeholders(quick, stats))

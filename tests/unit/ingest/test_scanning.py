@@ -545,3 +545,21 @@ def test_a_scan_that_is_stopped_leaves_nobody_missing_and_the_next_one_goes_on(s
 
     assert (counts.new, counts.unchanged) == (600 - listed, listed)
     assert len(shelf.counting.looked) == 600 - listed
+
+
+def test_a_file_of_a_time_that_no_calendar_has_is_listed_like_others(shelf: Shelf) -> None:
+    odd = lora(shelf.folder / "a.safetensors", 1)
+    lora(shelf.folder / "b.safetensors", 2)
+    os.utime(odd, (2**34, 2**34))
+    if odd.stat().st_mtime < 2**33:
+        pytest.skip("this file system keeps no such time")
+
+    shelf.scan()
+    shelf.hash()
+    again = shelf.scan()
+
+    assert {path: row["hash_state"] for path, row in shelf.files().items()} == {
+        "a.safetensors": "done",
+        "b.safetensors": "done",
+    }
+    assert (again.unchanged, again.changed) == (2, 0)
