@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from registry.catalog.companions import any_companions
 from registry.catalog.sidecars import SidecarRead, sidecars_after, sidecars_at, write_sidecars
 from registry.errors import Cancelled, CatalogBusy, CatalogFull, ReaderFailed
 from registry.ingest.paths import absolute, long_path
@@ -89,6 +90,9 @@ def _batches(
             found = sidecars_at(conn, root.id, rels)
         yield from (found[start : start + _BATCH] for start in range(0, len(found), _BATCH))
         return
+    with engine.catalog.read() as conn:
+        if not any_companions(conn):
+            return
     after, before = (under + b"/", under + b"0") if under else (b"", None)
     while True:
         with engine.catalog.read() as conn:
