@@ -8,7 +8,7 @@ epoch, sizes bytes. NSFW levels are Civitai's bits: 1 PG, 2 PG-13, 4 R, 8 X, 16 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -151,3 +151,19 @@ class SidecarFacts:
     images: tuple[RemoteImage, ...] = ()
     gone: bool = False
     user: UserFacts = field(default_factory=UserFacts)
+
+
+class SidecarAnswer(NamedTuple):
+    """What reading a sidecar gave: its stamp, who wrote it, packed facts and images, or what is wrong.
+
+    With `keeps` it could not be read, and what was known of it is not wrong for that.
+    """
+
+    size: int
+    mtime_ns: int
+    inode: int
+    tool: str | None = None
+    facts: bytes | None = None
+    images: bytes | None = None
+    problem: str | None = None
+    keeps: bool = False

@@ -12,7 +12,7 @@ from registry.catalog import tables
 from registry.catalog.keys import in_chunks
 from registry.catalog.problems import replace_problems
 from registry.formats.packing import unpack_json
-from registry.told import Licence, RemoteImage, SidecarFacts, UserFacts
+from registry.told import Licence, RemoteImage, SidecarAnswer, SidecarFacts, UserFacts
 from registry.views import Note
 from registry.wire.companions import SIDECAR as KIND
 
@@ -48,20 +48,10 @@ class SidecarSeen(NamedTuple):
 
 
 class SidecarRead(NamedTuple):
-    """What was read in a sidecar, with what `stat` said of it; facts and images are packed.
-
-    With `keeps` it could not be read: what was known of it stays, beside the problem.
-    """
+    """A sidecar and what reading it gave."""
 
     beside: SidecarSeen
-    size: int
-    mtime_ns: int
-    inode: int
-    tool: str | None = None
-    facts: bytes | None = None
-    images: bytes | None = None
-    problem: str | None = None
-    keeps: bool = False
+    answer: SidecarAnswer
 
 
 _SAME = and_(SIDECAR.c.file_id == COMPANION.c.file_id, SIDECAR.c.name_raw == COMPANION.c.name_raw)
@@ -124,8 +114,8 @@ def write_sidecars(unit: Unit, root_id: int, found: Sequence[SidecarRead], rules
     files, there = _files(unit.conn, file_ids), _there(unit.conn, file_ids)
     found = [read for read in found if read.beside.file_id in files and read.beside.key in there]
     known = _known(unit.conn, file_ids)
-    kept = [read for read in found if read.keeps and read.beside.key in known]
-    new = [read for read in found if not (read.keeps and read.beside.key in known)]
+    kept = [read for read in found if read.answer.keeps and read.beside.key in known]
+    new = [read for read in found if not (read.answer.keeps and read.beside.key in known)]
     if kept:
         unit.conn.execute(_KEEP, [{**_key(read), **_stamp(read, rules)} for read in kept])
     if new:
@@ -133,7 +123,7 @@ def write_sidecars(unit: Unit, root_id: int, found: Sequence[SidecarRead], rules
         unit.insert(SIDECAR, [_values(read, rules, unit.now) for read in new])
     for read in found:
         before = known.get(read.beside.key, (None, None))
-        if before != (before[0] if read.keeps else _digest(read), read.problem):
+        if before != (before[0] if read.answer.keeps else _digest(read.answer), read.answer.problem):
             lora_id = files[read.beside.file_id].lora_id
             unit.changed("lora", lora_id, "changed", lora_id=lora_id)
     _settle_problems(unit, root_id, files)
@@ -216,11 +206,11 @@ def _key(read: SidecarRead) -> dict[str, object]:
 
 def _stamp(read: SidecarRead, rules: int) -> dict[str, object]:
     return {
-        "size": read.size,
-        "mtime_ns": read.mtime_ns,
-        "inode": read.inode,
+        "size": read.answer.size,
+        "mtime_ns": read.answer.mtime_ns,
+        "inode": read.answer.inode,
         "rules": rules,
-        "problem": read.problem,
+        "problem": read.answer.problem,
     }
 
 
@@ -231,20 +221,20 @@ def _values(read: SidecarRead, rules: int, now: int) -> dict[str, object]:
         "name": read.beside.name,
         "family": read.beside.family,
         "read_at": now,
-        "tool": read.tool,
-        "facts": read.facts,
-        "images": read.images,
-        "digest": _digest(read),
+        "tool": read.answer.tool,
+        "facts": read.answer.facts,
+        "images": read.answer.images,
+        "digest": _digest(read.answer),
         **_stamp(read, rules),
     }
 
 
-def _digest(read: SidecarRead) -> bytes | None:
+def _digest(answer: SidecarAnswer) -> bytes | None:
     """Return what tells whether a sidecar says the same as before, `None` if it says nothing."""
-    if read.facts is None:
+    if answer.facts is None:
         return None
-    digest = hashlib.sha256(read.facts)
-    digest.update(read.images or b"")
+    digest = hashlib.sha256(answer.facts)
+    digest.update(answer.images or b"")
     return digest.digest()
 
 

@@ -16,6 +16,7 @@ from registry.hashing.opening import LAST_TIME, bounded_time
 from registry.ingest.derive import fold_inode
 from registry.ingest.paths import windows_short_path
 from registry.ingest.platforms import is_placeholder
+from registry.told import SidecarAnswer
 from registry.wire.sidecars import MAX_SIDECAR, BadSidecar, read_sidecar
 
 if TYPE_CHECKING:
@@ -51,63 +52,47 @@ UNSEEN: Final = Stamp(0, -1, 0)
 """Differs from that of any file, so that a sidecar is tried again at each scan."""
 
 
-class Answered(NamedTuple):
-    """What a sidecar says: the tool that wrote it and packed facts and images, or what is wrong with it.
-
-    With `keeps` it could not be read, and what was known of it is not wrong for that.
-    """
-
-    size: int
-    mtime_ns: int
-    inode: int
-    tool: str | None = None
-    facts: bytes | None = None
-    images: bytes | None = None
-    problem: str | None = None
-    keeps: bool = False
-
-
 def stamp_of(found: os.stat_result) -> Stamp:
     """Return the stamp of a file; a time that does not fit becomes the last or first one that does."""
     return Stamp(min(found.st_size, LAST_TIME), bounded_time(found.st_mtime_ns), fold_inode(found.st_ino))
 
 
-def read_chunk(asked: Sequence[Asked]) -> list[Answered | None]:
+def read_chunk(asked: Sequence[Asked]) -> list[SidecarAnswer | None]:
     """Return what each sidecar says; `None` for those that are gone, or lie in a cloud."""
     return [read_one(one) for one in asked]
 
 
-def read_one(asked: Asked) -> Answered | None:
+def read_one(asked: Asked) -> SidecarAnswer | None:
     """Return what a sidecar says, as `read_chunk` does."""
     try:
         found = os.stat(asked.path)  # noqa: PTH116 - the path may hold bytes that are no text
         if is_placeholder(found):
             return None
         if not stat.S_ISREG(found.st_mode):
-            return Answered(*stamp_of(found))
+            return SidecarAnswer(*stamp_of(found))
         return _content(asked)
     except (FileNotFoundError, NotADirectoryError):
         # The next scan notices.
         return None
     except OSError as error:
-        return Answered(*UNSEEN, problem=f"it cannot be read: {error.strerror or error}", keeps=True)
+        return SidecarAnswer(*UNSEEN, problem=f"it cannot be read: {error.strerror or error}", keeps=True)
 
 
-def _content(asked: Asked) -> Answered | None:
+def _content(asked: Asked) -> SidecarAnswer | None:
     """Return what a file says, `None` if its path leads elsewhere as soon as it is open; raises OSError."""
     descriptor = os.open(asked.path, _FLAGS)
     try:
         found = os.fstat(descriptor)
         stamp = stamp_of(found)
         if not stat.S_ISREG(found.st_mode):
-            return Answered(*stamp)
+            return SidecarAnswer(*stamp)
         if asked.within is not None:
             # Asked of what is open, as a link may be changed at any time.
             real = os.path.realpath(asked.path)
             if not os.path.samestat(os.stat(real), found):  # noqa: PTH116 - as above
                 return None
             if not any(_inside(real, folder) for folder in asked.within):
-                return Answered(*stamp, problem=_OUTSIDE)
+                return SidecarAnswer(*stamp, problem=_OUTSIDE)
         with os.fdopen(descriptor, "rb", closefd=False) as file:
             data = file.read(MAX_SIDECAR + 1)
     finally:
@@ -115,17 +100,17 @@ def _content(asked: Asked) -> Answered | None:
     return _understood(asked.family, stamp, data)
 
 
-def _understood(family: str, stamp: Stamp, data: bytes) -> Answered:
+def _understood(family: str, stamp: Stamp, data: bytes) -> SidecarAnswer:
     try:
         facts = read_sidecar(family, data)
         if facts is None:
-            return Answered(*stamp)
+            return SidecarAnswer(*stamp)
         images = zlib.compress(pack_json(facts.images)) if facts.images else None
-        return Answered(*stamp, facts.tool, pack_json(replace(facts, images=())), images)
+        return SidecarAnswer(*stamp, facts.tool, pack_json(replace(facts, images=())), images)
     except BadSidecar as error:
-        return Answered(*stamp, problem=clean_text(str(error)))
+        return SidecarAnswer(*stamp, problem=clean_text(str(error)))
     except Exception:  # noqa: BLE001 - a stranger's file must never end the work on others
-        return Answered(*stamp, problem=_FAULT)
+        return SidecarAnswer(*stamp, problem=_FAULT)
 
 
 def _inside(path: str, folder: str) -> bool:

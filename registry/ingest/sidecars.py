@@ -13,13 +13,13 @@ from registry.ingest.platforms import is_placeholder
 from registry.ingest.sidecar_reading import (
     SIDECAR_RULES,
     UNSEEN,
-    Answered,
     Asked,
     Stamp,
     read_chunk,
     read_one,
     stamp_of,
 )
+from registry.told import SidecarAnswer
 from registry.wire.sidecars import MAX_SIDECAR
 
 if TYPE_CHECKING:
@@ -142,24 +142,26 @@ def _read(reading: _Reading, chunk: Sequence[_Due]) -> int:
     """Read and store some sidecars; return how many are bad."""
     _ask(reading.engine)
     answers = _answers(reading.engine, [due.asked for due in chunk])
+    if reading.root.ignore_inode:
+        answers = [None if answer is None else answer._replace(inode=0) for answer in answers]
     read = [
-        SidecarRead(due.seen, *answer)
+        SidecarRead(due.seen, answer)
         for due, answer in zip(chunk, answers, strict=True)
         if answer is not None
     ]
-    if reading.root.ignore_inode:
-        read = [one._replace(inode=0) for one in read]
-    return sum(one.problem is not None for one in _stored(reading, read))
+    return sum(one.answer.problem is not None for one in _stored(reading, read))
 
 
-def _answers(engine: Engine, asked: Sequence[Asked]) -> list[Answered | None]:
+def _answers(engine: Engine, asked: Sequence[Asked]) -> list[SidecarAnswer | None]:
     """Return the answers to a chunk; which sidecar kills its reader is found in a process of their own."""
     try:
         return engine.deriver.call(read_chunk, asked, engine.cancelled)
     except ReaderFailed:
         found = engine.deriver.alone(read_one, asked, engine.cancelled)
     return [
-        Answered(*_stamp(one.path), problem=_DIED, keeps=True) if isinstance(answer, ReaderFailed) else answer
+        SidecarAnswer(*_stamp(one.path), problem=_DIED, keeps=True)
+        if isinstance(answer, ReaderFailed)
+        else answer
         for one, answer in zip(asked, found, strict=True)
     ]
 
@@ -182,9 +184,10 @@ def _stored(reading: _Reading, read: Sequence[SidecarRead]) -> list[SidecarRead]
     except Exception:  # noqa: BLE001 - what one sidecar holds must never keep the others from being stored
         if len(read) > 1:
             return [stored for one in read for stored in _stored(reading, [one])]
-        unsaid = read[0]._replace(tool=None, facts=None, images=None, problem=_NOT_STORED)
-        _write(reading, [unsaid])
-        return [unsaid]
+        unsaid = SidecarAnswer(*read[0].answer[:3], problem=_NOT_STORED)
+        unstored = read[0]._replace(answer=unsaid)
+        _write(reading, [unstored])
+        return [unstored]
     return list(read)
 
 

@@ -153,15 +153,14 @@ class Compiler:
                 phrase = len(wanted.split()) > 1
                 return self._words(_of(column), text.runs(wanted), prefix=prefix, phrase=phrase)
             case Kind.HASH:
-                return Query.regex_query(self._schema, field, _escaped(wanted.lower()) + ".*")
+                return self._begins(field, wanted.lower())
             case Kind.FOLDER:
                 path = text.folders(wanted)[-1]
                 if prefix and path == text.ROOT_FOLDER:
                     return Query.all_query()
                 return self._begins(field, path) if prefix else self._term(field, path)
             case Kind.KEY:
-                folded = text.beginning(text.key(wanted)) if prefix else text.key(wanted)
-                folded = text.tag_term(folded) if row.name == TAG else folded
+                folded = text.tag_term(text.key(wanted)) if row.name == TAG else text.key(wanted)
                 return self._begins(field, folded) if prefix else self._term(field, folded)
             case _:
                 return self._term(field, wanted.lower())
@@ -170,7 +169,7 @@ class Compiler:
         found = text.runs(node.text)
         options = [self._words(_FREELY, found, prefix=node.prefix, phrase=node.phrase)]
         if node.prefix and sum(len(run.sequence) for run in found) > 1:
-            options.append(self._begins("k_tag", text.tag_term(text.beginning(text.key(node.text)))))
+            options.append(self._begins("k_tag", text.tag_term(text.key(node.text))))
         if not (node.prefix or node.phrase):
             options += [self._term("k_tag", text.tag_term(tag)) for tag in self._translate(node.text)]
         return any_of(options)

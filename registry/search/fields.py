@@ -104,6 +104,10 @@ def _names(record: SearchRecord) -> Iterable[str]:
 def _triggers(record: SearchRecord) -> Iterable[str]:
     yield from record.claimed
     yield from record.datasets
+    yield from _told_triggers(record)
+
+
+def _told_triggers(record: SearchRecord) -> Iterable[str]:
     for told in record.sidecars:
         yield from told.trigger_words
         if told.user.activation_text:
@@ -165,17 +169,13 @@ def _trained(record: SearchRecord) -> Iterable[object]:
             return
 
 
-def _told_triggers(record: SearchRecord) -> bool:
-    return any(told.trigger_words or told.user.activation_text for told in record.sidecars)
-
-
 def _things(record: SearchRecord) -> Iterable[str]:
     """Give what a lora has, by the names that `has:` knows."""
     companions = {kind for file in record.files for kind in file.companions}
     having = {
         "preview": "preview" in companions,
         "sidecar": "sidecar" in companions,
-        "triggers": bool(record.claimed or _told_triggers(record)),
+        "triggers": bool(record.claimed or any(_told_triggers(record))),
         "tags": bool(record.tags),
         "datasets": bool(record.datasets),
         "title": bool(record.header.get("title")),

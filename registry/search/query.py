@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from registry.errors import BadRequest
 from registry.search import text as texts
@@ -22,7 +22,7 @@ from registry.search.fields import BY_NAME, FIELDS, NUMERIC, RELEVANCE, SORTS
 from registry.search.nodes import And, Exact, Match, Node, Not, Or, Query, Saved, Sort, Text
 from registry.search.reading import SAVED, SORT, Sign, Token, clean, shown, tokens
 from registry.search.trees import NOTHING, all_of, any_of, negated
-from registry.search.values import UnreadableError, read
+from registry.search.values import UnreadableError, Written, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from registry.search.fields import Field
     from registry.search.nodes import Value
 
+_Part = TypeVar("_Part", Token, Written)
 MAX_TYPED: Final = 2_000
 """Characters of a query that are read."""
 MAX_WRITTEN: Final = 32_000
@@ -133,21 +134,18 @@ def _parts(token: Token) -> int:
 def _few_open(found: Iterable[Token], warnings: list[QueryWarning]) -> Iterator[Token]:
     """Give tokens of which only the first few words and values end in a star."""
     left = MAX_BEGINNINGS
+
+    def ended(part: _Part) -> _Part:
+        nonlocal left
+        if not (part.prefix and part.text):
+            return part
+        left -= 1
+        return part if left >= 0 else replace(part, prefix=False)
+
     for token in found:
-        if token.sign is Sign.FIELD:
-            if token.text in {SORT, SAVED}:
-                yield token
-                continue
-            values = []
-            for value in token.values:
-                begun = value.prefix and bool(value.text)
-                left -= begun
-                values.append(replace(value, prefix=False) if begun and left < 0 else value)
-            kept = replace(token, values=tuple(values))
-        else:
-            begun = token.prefix and bool(token.text)
-            left -= begun
-            kept = replace(token, prefix=False) if begun and left < 0 else token
+        # Names of sorts and of saved searches begin nothing.
+        named = token.sign is Sign.FIELD and token.text in {SORT, SAVED}
+        kept = token if named else ended(replace(token, values=tuple(map(ended, token.values))))
         if kept != token:
             text = f"only the first {MAX_BEGINNINGS} words with a star were read as beginnings"
             warnings.append(QueryWarning("too-many-beginnings", text, token.at))

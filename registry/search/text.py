@@ -89,7 +89,7 @@ def _key(text: str) -> str:
 
 def beginning(folded: str) -> str:
     """Return as much of a beginning as is compared."""
-    return folded[:MAX_BEGINNING].rstrip()
+    return folded[:MAX_BEGINNING]
 
 
 def tag_term(folded: str) -> str:

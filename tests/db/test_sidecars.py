@@ -24,7 +24,7 @@ from registry.catalog.sidecars import (
 from registry.formats.packing import pack_json
 from registry.search.matcher import matches
 from registry.search.query import parse
-from registry.told import Licence, RemoteImage, SidecarFacts, UserFacts
+from registry.told import Licence, RemoteImage, SidecarAnswer, SidecarFacts, UserFacts
 from registry.views import CompanionSeen
 from tests.support.library import MACHINE, Model
 
@@ -70,7 +70,7 @@ def write(
     if facts is not None:
         tool, packed = facts.tool, pack_json(replace(facts, images=()))
         images = zlib.compress(pack_json(facts.images)) if facts.images else None
-    read = SidecarRead(seen, 9, 8, 7, tool, packed, images, problem, keeps)
+    read = SidecarRead(seen, SidecarAnswer(9, 8, 7, tool, packed, images, problem, keeps))
     with library.catalog.write() as unit:
         write_sidecars(unit, library.root_id, [read], RULES)
 

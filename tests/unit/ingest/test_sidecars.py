@@ -16,7 +16,7 @@ from registry.catalog.sidecars import sidecars_of, unpack_facts
 from registry.errors import Cancelled, ReaderFailed
 from registry.ingest.scanning import scan_root
 from registry.ingest.settle import Beside
-from registry.ingest.sidecar_reading import Answered, Asked, read_chunk, read_one, stamp_of
+from registry.ingest.sidecar_reading import Asked, read_chunk, read_one, stamp_of
 from registry.ingest.sidecars import read_sidecars
 from registry.ingest.workers import Deriver
 from registry.wire import sidecars as codecs
@@ -26,7 +26,7 @@ from tests.support.shelf import later, lora
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from registry.told import SidecarFacts
+    from registry.told import SidecarAnswer, SidecarFacts
     from registry.views import SidecarView
     from tests.support.shelf import Shelf
 
@@ -518,12 +518,12 @@ def test_more_sidecars_than_are_read_at_once_are_all_read(shelf: Shelf) -> None:
     assert all(facts is not None for facts in told(shelf).values())
 
 
-def dies_of_deadly_ones(asked: Sequence[Asked]) -> list[Answered | None]:
+def dies_of_deadly_ones(asked: Sequence[Asked]) -> list[SidecarAnswer | None]:
     """Read like the product, but end the process at sidecars that are called deadly."""
     return [dies_of_a_deadly_one(one) for one in asked]
 
 
-def dies_of_a_deadly_one(asked: Asked) -> Answered | None:
+def dies_of_a_deadly_one(asked: Asked) -> SidecarAnswer | None:
     """Do so with one."""
     if "deadly" in Path(asked.path).name:
         os._exit(9)
