@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from registry.formats.verdicts import DIFFERS
 from registry.identify.names import LAYOUTS
 from registry.web import words
 from registry.web.beside import Sidecar, sidecar
@@ -231,7 +232,7 @@ def _told_triggers(sidecars: Sequence[SidecarView]) -> Iterable[Source]:
     """Give what other tools say starts it, each text once, by the first that says so."""
     told: set[str] = set()
     for one in sidecars:
-        if one.facts is None or one.verdict == "differs":
+        if one.facts is None or one.verdict == DIFFERS:
             continue
         facts: Mapping[str, Any] = one.facts
         texts = [(facts.get("user") or {}).get("activation_text"), *facts.get("trigger_words", ())]
