@@ -8,7 +8,8 @@ import signal
 import threading
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from registry.child import become_child
@@ -57,7 +58,6 @@ class Deriver:
         self._closed = False
         self._lock = threading.Lock()
         self._quarantine = threading.Lock()
-        self._suspects: ProcessPoolExecutor | None = None
 
     def submit(self, tasks: Sequence[Task], readers: int) -> Pending:
         """Start looking at one chunk of files with `readers` at once."""
@@ -90,8 +90,11 @@ class Deriver:
         except BrokenProcessPool:
             if pending.pool is not None:
                 self._drop(pending.pool)
-        with self._quarantine:
-            return self._alone(pending.tasks, cancelled)
+        found = self.alone(partial(_derived, self._read), pending.tasks, cancelled)
+        return [
+            Derived(task.key, None, _DIED) if isinstance(answer, ReaderFailed) else answer
+            for task, answer in zip(pending.tasks, found, strict=True)
+        ]
 
     def call(
         self, work: Callable[[Asked], Answer], asked: Asked, cancelled: Callable[[], bool] = lambda: False
@@ -121,7 +124,7 @@ class Deriver:
         asked: Sequence[Asked],
         cancelled: Callable[[], bool] = lambda: False,
     ) -> list[Answer | ReaderFailed]:
-        """Do other work on suspects one after the other in a process of their own, which ends with the last.
+        """Do work on suspects one after the other in a process of their own, which ends with the last.
 
         For what that process dies of the answer is ReaderFailed. Raises Cancelled, and RegistryError where
         one process after the other ends before it has begun.
@@ -147,7 +150,11 @@ class Deriver:
                         if begun:
                             answers.append(ReaderFailed("the process that read it stopped"))
                         elif (in_vain := in_vain + 1) == _STARTS:
-                            raise _never_begun() from None
+                            raise RegistryError(
+                                "the processes that read headers end before they have begun",
+                                remedy="look at what they say, or set workers to 0 to do without them"
+                                " (LORAS_WORKERS=0)",
+                            ) from None
             finally:
                 if pool is not None:
                     pool.shutdown(wait=True, cancel_futures=True)
@@ -166,29 +173,7 @@ class Deriver:
         if pool is not None:
             self._drop(pool)
         with self._quarantine:
-            if self._suspects is not None:
-                self._suspects.shutdown(wait=True, cancel_futures=True)
-                self._suspects = None
-
-    def _alone(self, tasks: Sequence[Task], cancelled: Callable[[], bool]) -> list[Derived]:
-        """Look at suspects one after the other in a process of their own: who is in work then did it."""
-        answers: list[Derived] = []
-        in_vain = 0
-        while len(answers) < len(tasks):
-            if cancelled() or self._closed:
-                raise Cancelled("the reading of headers was stopped")
-            pool = self._suspects = self._suspects or _pool(1)
-            found = _until_it_dies(pool, tasks[len(answers) :], self._read)
-            in_vain = in_vain + 1 if found is None else 0
-            answers += found or []
-            if len(answers) < len(tasks):
-                self._suspects = None
-                pool.shutdown(wait=True, cancel_futures=True)
-                if found is not None:
-                    answers.append(Derived(tasks[len(answers)].key, None, _DIED))
-            if in_vain == _STARTS:
-                raise _never_begun()
-        return answers
+            pass  # whoever looks at suspects has noticed
 
     def _started(self) -> ProcessPoolExecutor:
         with self._lock:
@@ -217,30 +202,8 @@ def _awaited(future: Future[Answer], cancelled: Callable[[], bool]) -> Answer:
         raise Cancelled("the reading was stopped") from error
 
 
-def _never_begun() -> RegistryError:
-    return RegistryError(
-        "the processes that read headers end before they have begun",
-        remedy="look at what they say, or set workers to 0 to do without them (LORAS_WORKERS=0)",
-    )
-
-
-def _until_it_dies(pool: ProcessPoolExecutor, tasks: Sequence[Task], read: Read) -> list[Derived] | None:
-    """Return the answers of the one process of a pool until it stops, in order; `None` if it never began."""
-    try:
-        with _deaf_to_interrupts():
-            begun = pool.submit(os.getpid)
-        begun.result()
-    except BrokenProcessPool:
-        return None
-    futures: list[Future[list[Derived]]] = []
-    answers: list[Derived] = []
-    with suppress(BrokenProcessPool):
-        for task in tasks:
-            futures.append(pool.submit(derive_chunk, [task], 1, read))  # noqa: PERF401 - kept if one fails
-    with suppress(BrokenProcessPool):
-        for future in futures:
-            answers += future.result()
-    return answers
+def _derived(read: Read, task: Task) -> Derived:
+    return derive_chunk([task], 1, read)[0]
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
