@@ -37,6 +37,8 @@ from registry.api.feed import Feed
 from registry.api.server import Server
 from registry.catalog.engine import Catalog
 from registry.config import Settings
+from registry.pictures.store import PictureStore
+from registry.pictures.studio import Studio
 from registry.search.index import Place
 from registry.search.service import Searching
 from registry.search.translations import load
@@ -140,6 +142,12 @@ def our_app(folder: Path) -> tuple[FastAPI, Feed]:
         pause_hashing=absent,
         searching=searching,
         progress=dict,
+        sync=absent,
+        plan_sync=absent,
+        sync_version=absent,
+        studio=Studio(PictureStore(folder / "pictures")),
+        export=absent,
+        plan_export=absent,
     )
     return create_app(context), feed
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any, Final
 
+from cli.linked import describe_linked
+from cli.noted import describe_noted, noted
 from cli.output import joined, pairs, say, size
 from registry.formats.markup import readable
 
@@ -69,6 +71,8 @@ def describe_lora(detail: LoraDetail) -> None:
         ],
         under="lora",
     )
+    describe_noted(detail.curation)
+    describe_linked(detail.link, detail.shown)
     _identification(detail.identification)
     _triggers(detail.trigger_words)
     pairs(
@@ -110,7 +114,7 @@ def _sidecar(sidecar: SidecarView) -> None:
     texts = (user.get("notes"), user.get("description"), facts.get("description"))
     pairs(
         [
-            ("written by", sidecar.tool),
+            ("written by", f"{sidecar.tool}, as we wrote it" if sidecar.ours else sidecar.tool),
             ("for this file", _FOR_THIS_FILE[sidecar.verdict] if facts else None),
             ("problem", sidecar.problem),
             ("name", facts.get("name")),
@@ -122,6 +126,7 @@ def _sidecar(sidecar: SidecarView) -> None:
             ("activation text", _short(user.get("activation_text") or "")),
             ("weight", user.get("weight")),
             *(("text", _short(readable(text))) for text in texts if text),
+            *(("says since", f"{name}: {noted(name, value)}") for name, value in sidecar.offered.items()),
         ],
         under=f"sidecar {sidecar.name}",
     )

@@ -49,9 +49,13 @@ from registry.ingest.hashqueue import HashQueue
 from registry.ingest.hashreaders import Rules
 from registry.ingest.mounts import filesystem_of, require_sqlite_safe
 from registry.ingest.paths import canonical_root, same_path
+from registry.ingest.pictures import Gallery, PictureCounts, look_at_pictures
 from registry.ingest.scanning import Engine, ScanCounts, scan_root
 from registry.ingest.throttle import Throttle, within_hours
 from registry.ingest.workers import Deriver
+from registry.pictures.store import PictureStore
+from registry.pictures.studio import Studio
+from registry.pictures.video import find_ffmpeg
 from registry.work.jobs import JobContext, Jobs
 
 if TYPE_CHECKING:
@@ -64,7 +68,7 @@ if TYPE_CHECKING:
     from registry.views import RootView
 
 log = logging.getLogger(__name__)
-SCAN, HASH = "scan", "hash"
+SCAN, HASH, PICTURES = "scan", "hash", "pictures"
 
 
 @dataclass(slots=True)
@@ -98,9 +102,15 @@ class Registry:
         self.deriver = Deriver(settings.workers, reading.read)
         self._derived_version = reading.derived_version
         self.tag_ids = TagIds()
+        self.studio = Studio(
+            PictureStore(pictures_folder(settings), settings.pictures_limit_mb * 1_000_000),
+            ffmpeg=find_ffmpeg(),
+            originals=settings.pictures_originals,
+        )
         self.jobs = Jobs(catalog, machine_id)
         self.jobs.register(SCAN, self._scan_job, self._scan_called)
         self.jobs.register(HASH, self._hash_job, lambda _key: f"the hashing for {settings.machine}")
+        self.jobs.register(PICTURES, self._pictures_job, lambda _key: "the look at pictures")
         self.scans: dict[int, ScanProgress] = {}
         self.on_changed: Callable[[int, bytes], None] = lambda _root_id, _rel: None
         self.on_scanned: Callable[[int, float], None] = lambda _root_id, _seconds: None
@@ -116,6 +126,7 @@ class Registry:
 
     def close(self) -> None:
         """Stop the jobs of this process, its children and the database connections."""
+        self.studio.close()
         self.jobs.stop()
         self.deriver.close()
         self.catalog.close()
@@ -281,6 +292,16 @@ class Registry:
         self.on_scanned(root.id, time.monotonic() - began)
         return {name: getattr(counts, name) for name in ScanCounts.__slots__}
 
+    def _pictures_job(self, job: JobContext) -> object:
+        new = isinstance(job.spec, dict) and bool(job.spec.get("new"))
+
+        def report(counts: PictureCounts) -> None:
+            job.report(counts.met, counts.total)
+
+        gallery = Gallery(self.catalog, self.studio, self.machine_id, report, job.cancelled)
+        counts = look_at_pictures(gallery, self.mounted_roots(), self.roots(), new=new)
+        return {"met": counts.met, "kept": counts.kept, "bad": counts.bad}
+
     def _files_of(self, root_id: int) -> int:
         with self.catalog.read() as conn:
             return count_files_of(conn, root_id)
@@ -333,6 +354,11 @@ class Registry:
 def catalog_name(settings: Settings) -> str:
     """Return what tells the files that belong to one catalog from those of others in the data folder."""
     return hashlib.sha256(settings.url().encode()).hexdigest()[:12]
+
+
+def pictures_folder(settings: Settings) -> Path:
+    """Return where the pictures of a catalog lie on this machine."""
+    return settings.data_dir / f"pictures-{catalog_name(settings)}"
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import time
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from registry.app import HASH, SCAN
+from registry.app import HASH, PICTURES, SCAN
 from registry.catalog import changes
 from registry.catalog.problems import replace_root_problems
 from registry.catalog.roots import added_since, list_roots
@@ -20,6 +20,7 @@ from registry.ingest.scanning import ScanCounts, scan_root, scope_of
 from registry.ingest.settle import Ready, Rescan
 from registry.ingest.watch import Watcher
 from registry.ingest.watched import Lost, Report, Rhythm, Watched
+from registry.notekeeping import notes_of
 from registry.search.keeper import Keeper
 from registry.views import Note
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from registry.app import Registry
     from registry.ingest.settle import Action
     from registry.search.service import Searching
+    from registry.syncing import Syncing
 
 log = logging.getLogger(__name__)
 _RETRY_SECONDS = 5.0
@@ -39,22 +41,27 @@ _HOUSEKEEPING_SECONDS = 3600.0
 class Background:
     """Watching, ingesting and hashing beside the server: two threads, and one for each scan."""
 
-    def __init__(self, registry: Registry, searching: Searching, *, watch: bool) -> None:
+    def __init__(self, registry: Registry, searching: Searching, syncing: Syncing, *, watch: bool) -> None:
         self._registry = registry
+        self._syncing = syncing
         self._searching = searching
         self._stopping = threading.Event()
         self._inbox: queue.SimpleQueue[tuple[int, Action | Lost] | None] = queue.SimpleQueue()
         self._put_off: dict[tuple[int, Action | Lost], float] = {}
+        # Whether pictures are to be looked at, and then only new ones.
+        self._look: bool | None = None
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="ingest", daemon=True)
         minutes = registry.settings.rescan_minutes
         rhythm = Rhythm(rescan=minutes * 60 if minutes else None)
         self._watcher = Watcher([], self._tell, self._report, rhythm) if watch else None
+        notes = notes_of(registry.catalog, registry.settings, registry.studio)
+        self._notes = notes if registry.settings.notes_daily else None
         self._reconciling = threading.Lock()
         self._generation: int | None = None
         self._covered: dict[int, Watched] = {}
         self.watching: dict[int, Report] = {}
-        self._keeper = Keeper(registry.settings.url(), searching.place.folder, searching.engine.refresh)
+        self._keeper = Keeper(registry.settings.url(), searching.place, searching.engine.refresh)
         registry.catalog.on_commit(self._keeper.wake)
         # A file that changed while it was hashed is given a moment to come to rest.
         registry.on_changed = lambda root_id, rel: self._later(root_id, Ready(rel))
@@ -157,7 +164,7 @@ class Background:
     def _run(self) -> None:
         self._start_hashing()
         housekeeping = time.monotonic() + _HOUSEKEEPING_SECONDS
-        hashing_retry = reconcile = 0.0
+        hashing_retry = reconcile = notes = 0.0
         while not self._stopping.is_set():
             for root_id, actions in self._next(1.0).items():
                 try:
@@ -177,6 +184,16 @@ class Background:
             if now > hashing_retry:
                 hashing_retry = now + _RETRY_SECONDS
                 self._start_hashing()
+                self._start_pictures()
+                # Somebody may be at it just now, or the catalog away.
+                with contextlib.suppress(RegistryError):
+                    self._syncing.start_if_due()
+            if self._notes is not None and now > notes:
+                notes = now + _HOUSEKEEPING_SECONDS
+                try:
+                    self._notes.keep()
+                except RegistryError as error:
+                    log.warning("%s", error)
             if now > housekeeping:
                 housekeeping = now + _HOUSEKEEPING_SECONDS
                 with contextlib.suppress(RegistryError), self._registry.catalog.write() as unit:
@@ -215,6 +232,7 @@ class Background:
                     counts.add(scan_root(engine, root, roots, under=folder))
             if counts != ScanCounts():
                 self._registry.hashing.wake()
+                self._look = self._look is not False
         if b"" in folders:
             self._scan(root_id)
 
@@ -226,9 +244,19 @@ class Background:
             self._later(root_id, Rescan(b""))
 
     def scanned(self, root_id: int, seconds: float) -> None:
-        """Tell the watcher how long a full scan took."""
+        """Tell the watcher how long a full scan took, and look at the pictures of the root."""
+        self._look = False
         if self._watcher is not None:
             self._watcher.rescanned(root_id, seconds)
+
+    def _start_pictures(self) -> None:
+        """Look at pictures once files are listed; what changes meanwhile is for the next time."""
+        new = self._look
+        if new is None or self._registry.scans:
+            return
+        with contextlib.suppress(RegistryError):
+            self._registry.jobs.start(PICTURES, self._registry.machine_id, {"new": new})
+            self._look = None
 
     def _start_hashing(self) -> None:
         if any(job.kind == HASH for job in self._registry.jobs.live()):
@@ -261,6 +289,7 @@ class Background:
                 "bytes_per_second": round(hashing.rate),
                 "eta_seconds": None if hashing.eta is None else round(hashing.eta, 1),
             },
+            "sync": self._syncing.told(),
             "search": {
                 "state": self._keeper.progress.state,
                 "done": self._keeper.progress.done,

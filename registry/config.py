@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 from platformdirs import user_config_path, user_data_path
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -21,6 +21,10 @@ from registry.errors import BadRequest
 
 APP = "lora-registry"
 DEFAULT_PORT = 8567
+CIVITAI_URL = "https://civitai.com"
+ARCHIVE_URL = "https://civarchive.com/api"
+# Levels of registry.formats.nsfw; `none` limits nothing.
+NSFW_LIMITS = ("pg", "pg13", "r", "x", "xxx", "none")
 
 
 def config_file() -> Path:
@@ -83,8 +87,69 @@ class Settings(BaseSettings):
         default=(),
         description="CSV files of tags and what they are called in another language (`tag,name`), for search",
     )
+    nsfw_words: Path | None = Field(
+        default=None,
+        description="CSV file of words and the level that they tell (`words,level`), in place of our own",
+    )
+    nsfw_pictures: str = Field(
+        default="pg13",
+        description="highest level of pictures and prompts that are sent unasked: pg, pg13, r, x, xxx, none",
+    )
+    nsfw_entries: str = Field(
+        default="none", description="highest level of loras that are listed; none = all of them"
+    )
+    tools: dict[str, Any] = Field(
+        default_factory=dict, description="what other tools are told of, a table [tools.NAME] for each"
+    )
     rescan_minutes: float = Field(
         default=360, ge=0, description="minutes between full rescans while serving, 0 = only on events"
+    )
+    offline: bool = Field(
+        default=False, description="open no connection to any other machine, whoever asks for it"
+    )
+    proxy: str | None = Field(
+        default=None,
+        repr=False,  # it may hold a password
+        description="HTTP proxy for all connections to other machines, http://user:password@host:port",
+    )
+    civitai_url: str = Field(
+        default=CIVITAI_URL,
+        pattern=r"^https?://[^\s/@?#]+(/[^\s?#]*)?$",
+        description="where Civitai is asked, for a mirror of it",
+    )
+    civitai_token: SecretStr | None = Field(
+        default=None, description="API key of Civitai; sent to the host of `civitai_url` and to no other"
+    )
+    archive_url: str = Field(
+        default="",
+        pattern=r"^(https?://[^\s/@?#]+(/[^\s?#]*)?)?$",
+        description=f"where files are looked for that Civitai does not know, for example {ARCHIVE_URL}; "
+        "empty = nowhere",
+    )
+    sync_hours: float = Field(
+        default=0,
+        ge=0,
+        description="hours between syncs with Civitai while serving; 0 = only when somebody asks for one",
+    )
+    sync_misses: int = Field(
+        default=500,
+        ge=0,
+        description="files asked for one by one in a sync, of those whose SHA-256 Civitai does not know",
+    )
+    civitai_images: Literal["none", "first", "all"] = Field(
+        default="first", description="pictures of a version that a sync fetches: none, first or all"
+    )
+    civitai_images_most: int = Field(
+        default=10, ge=1, le=100, description="pictures of a version that a sync fetches of all"
+    )
+    pictures_limit_mb: int = Field(
+        default=2000, ge=0, description="room that all pictures together may take, in MB; 0 = no limit"
+    )
+    pictures_originals: bool = Field(
+        default=False, description="keep pictures as they came beside their thumbnails"
+    )
+    notes_daily: bool = Field(
+        default=True, description="write what was noted into an archive every day while serving, if it is new"
     )
     change_days: int = Field(default=30, ge=1, description="days for which the change log is kept")
 
@@ -92,6 +157,14 @@ class Settings(BaseSettings):
     @classmethod
     def _whole(cls, value: Path) -> Path:
         return value.expanduser().absolute()
+
+    @field_validator("nsfw_pictures", "nsfw_entries")
+    @classmethod
+    def _limit(cls, value: str) -> str:
+        limit = value.strip().lower().replace("-", "")
+        if limit not in NSFW_LIMITS:
+            raise ValueError(f"limits are {', '.join(NSFW_LIMITS)}")
+        return limit
 
     @field_validator("hash_hours")
     @classmethod

@@ -20,7 +20,10 @@
     ├── UnreadableFile             8  422  unreadable-file    a file cannot be opened or read
     │   ├── NotARegularFile        8  422  not-a-regular-file a folder, pipe, socket or device
     │   ├── FileChanged            8  409  file-changed       it changed while it was being read
+    │   ├── BadPicture             8  422  bad-picture        an image or video that cannot be decoded
     │   └── ReaderFailed           8  422  reader-failed      we failed at it in a way that we never should
+    ├── PicturesFull               7  507  pictures-full      the pictures would take more room than they may
+    ├── UnwritableFile             8  422  unwritable-file    a file beside a model cannot be written
     ├── OutboundError             11  502  outbound-failed    another server gave no whole answer
     │   ├── Offline               11  503  offline            the network is switched off for this program
     │   ├── RefusedAddress        11  502  refused-address    a host or address that is not to be contacted
@@ -176,10 +179,32 @@ class FileChanged(UnreadableFile):
     slug = "file-changed"
 
 
+class BadPicture(UnreadableFile):
+    """An image or video cannot be decoded, or would need more than it may take; nothing is wrong with us."""
+
+    slug = "bad-picture"
+
+
 class ReaderFailed(UnreadableFile):
     """We failed at a file in a way that we know nothing of: a bug of ours, to be reported."""
 
     slug = "reader-failed"
+
+
+class PicturesFull(RegistryError):
+    """A picture does not fit in the room that pictures may take; it was not kept, all others are."""
+
+    exit_code = 7
+    status = 507
+    slug = "pictures-full"
+
+
+class UnwritableFile(RegistryError):
+    """A file beside a model cannot be written; nothing was changed."""
+
+    exit_code = 8
+    status = 422
+    slug = "unwritable-file"
 
 
 class OutboundError(RegistryError):

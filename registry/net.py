@@ -123,7 +123,7 @@ class Door:
             location = reply.headers.get("location")
             if reply.status not in _REDIRECTS or location is None:
                 return reply
-            if reply.status in {301, 302, 303}:
+            if reply.status == 303:
                 method, content = "GET", None
             url, before = urljoin(url, location), url
             if urlsplit(url).scheme == "http" and urlsplit(before).scheme == "https":
@@ -178,6 +178,8 @@ def _bounded(
             except zlib.error as error:
                 raise OutboundError("the answer is damaged") from error
             waiting = b"" if inflate is None else inflate.unconsumed_tail
+            if inflate is not None and inflate.unused_data:
+                raise OutboundError("the answer goes on after its end")
             left -= len(piece)
             if left < 0:
                 raise AnswerTooLarge(f"the answer is larger than {most:,} bytes")

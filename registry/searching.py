@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from registry.app import catalog_name
 from registry.errors import IndexTaken
+from registry.levels import load_words
 from registry.search.catchup import Follower, Progress
 from registry.search.index import Place
 from registry.search.service import Searching
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 def place_of(registry: Registry) -> Place:
     """Return where the search index lies; each catalog has one on each machine."""
     settings = registry.settings
-    return Place(settings.data_dir / f"search-{catalog_name(settings)}")
+    words = load_words(settings.nsfw_words)
+    return Place(settings.data_dir / f"search-{catalog_name(settings)}", words)
 
 
 def open_searching(registry: Registry) -> Searching:

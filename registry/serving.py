@@ -17,11 +17,14 @@ from registry.api.application import create_app
 from registry.api.context import Context
 from registry.api.feed import Feed
 from registry.api.server import Server
+from registry.api.viewers import viewer_of
 from registry.app import catalog_name, open_registry
 from registry.background import Background
 from registry.catalog.tokens import any_token
 from registry.errors import CannotServe, Conflict
+from registry.exports import Exporting, loras_found
 from registry.searching import open_searching
+from registry.syncing import MOST_LORAS, Asking, Syncing
 from registry.web import pages
 
 if TYPE_CHECKING:
@@ -57,10 +60,14 @@ def serve(settings: Settings, paths: Sequence[str], *, watch: bool, announce: Ca
             registry.add_root(path)
         url = _url(settings.host, listener.getsockname()[1])
         searching = open_searching(registry)
-        background = Background(registry, searching, watch=watch)
+        syncing = Syncing(registry, lambda query: searching.all_ids(query, MOST_LORAS))
+        exporting = Exporting(registry, lambda query: loras_found(registry, searching, query))
+        background = Background(registry, searching, syncing, watch=watch)
         feed = Feed(registry.catalog)
-        app = create_app(_context(registry, searching, background, feed))
-        sources = pages.Sources(registry.catalog, registry.machine_id, searching, background.progress)
+        app = create_app(_context(registry, searching, syncing, exporting, background, feed))
+        sources = pages.Sources(
+            registry.catalog, registry.machine_id, searching, background.progress, viewer_of
+        )
         app.routes.extend(pages.routes(sources))
 
         def ready() -> None:
@@ -201,7 +208,14 @@ def _url(host: str, port: int) -> str:
     return f"http://{address}:{port}" if address.version == 4 else f"http://[{address}]:{port}"
 
 
-def _context(registry: Registry, searching: Searching, background: Background, feed: Feed) -> Context:
+def _context(  # noqa: PLR0913, PLR0917 - all that there is to be asked
+    registry: Registry,
+    searching: Searching,
+    syncing: Syncing,
+    exporting: Exporting,
+    background: Background,
+    feed: Feed,
+) -> Context:
     registry.on_scanned = background.scanned
 
     def add(path: str, options: Mapping[str, object], actor: str | None) -> tuple[int, bool]:
@@ -239,4 +253,10 @@ def _context(registry: Registry, searching: Searching, background: Background, f
         pause_hashing=lambda paused, actor: registry.pause_hashing(paused=paused, actor=actor),
         searching=searching,
         progress=background.progress,
+        sync=lambda query, everything, actor: syncing.start(Asking(query, everything), actor=actor),
+        plan_sync=lambda query, everything: syncing.plan(Asking(query, everything)),
+        sync_version=lambda version, actor: syncing.start(Asking(version=version), actor=actor),
+        studio=registry.studio,
+        export=lambda wish, actor: exporting.start(wish, actor=actor),
+        plan_export=exporting.plan,
     )

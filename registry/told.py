@@ -7,11 +7,9 @@ epoch, sizes bytes. NSFW levels are Civitai's bits: 1 PG, 2 PG-13, 4 R, 8 X, 16 
 
 from __future__ import annotations
 
+from collections.abc import Mapping  # noqa: TC003 - the document of the API is made from it
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +55,7 @@ class RemoteVersion:
     """A version of a model, by itself or within its model.
 
     `mode` is `Archived` or `TakenDown` where the model is no longer whole. `early_access_until` is when
-    everybody may have it.
+    everybody may have it. `images_level` is the highest level of its images, also where these are left out.
     """
 
     id: int | None
@@ -79,6 +77,7 @@ class RemoteVersion:
     stats: Mapping[str, float]
     files: tuple[RemoteFile, ...]
     images: tuple[RemoteImage, ...]
+    images_level: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +126,8 @@ class SidecarFacts:
 
     `tool` wrote it. `hashes` has one mapping, never an empty one, for each file that it may be about: tools
     that computed hashes name one file, Civitai each file of weights of a version or of all versions. `user`
-    is what a person typed, all else came from a service or was guessed. `gone` says that the service no
-    longer has it.
+    is what a person typed, all else came from a service or was guessed. `images_level` is the highest level
+    of its images, also where these are left out. `gone` says that the service no longer has it.
     """
 
     tool: str
@@ -149,6 +148,7 @@ class SidecarFacts:
     nsfw_level: int | None = None
     licence: Licence = field(default_factory=Licence)
     images: tuple[RemoteImage, ...] = ()
+    images_level: int | None = None
     gone: bool = False
     user: UserFacts = field(default_factory=UserFacts)
 
@@ -156,7 +156,8 @@ class SidecarFacts:
 class SidecarAnswer(NamedTuple):
     """What reading a sidecar gave: its stamp, who wrote it, packed facts and images, or what is wrong.
 
-    With `keeps` it could not be read, and what was known of it is not wrong for that.
+    With `keeps` it could not be read, and what was known of it is not wrong for that. `sha256` is that of its
+    bytes, `None` where these were not read.
     """
 
     size: int
@@ -167,3 +168,4 @@ class SidecarAnswer(NamedTuple):
     images: bytes | None = None
     problem: str | None = None
     keeps: bool = False
+    sha256: bytes | None = None

@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from registry.links import Link  # noqa: TC001 - the document of the API is made from it
+from registry.shown import Shown  # noqa: TC001 - the document of the API is made from it
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from registry.curation import Curation
     from registry.told import SidecarFacts
 
 
@@ -288,6 +292,7 @@ class LoraView:
 
     `date` is the modification time in milliseconds; `training` the typed training columns that are known;
     `state` is `present` if any file is, else that of the primary file (`missing`, `unreachable`, `gone`).
+    `corrected` names those of `kind`, `architecture`, `base_model` and `adapter` that the user set.
     """
 
     id: int
@@ -315,6 +320,7 @@ class LoraView:
     folders: list[str]
     training: dict[str, object]
     files: list[FileView]
+    corrected: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,7 +328,9 @@ class SidecarView:
     """What a sidecar beside a file says; `tool` is `None` where it says nothing, `problem` what is wrong.
 
     `verdict` is `match`, `differs`, `unchecked` or `unsaid`: whether the hashes that it names are those of
-    the file. `facts` are those of `registry.told.SidecarFacts`, as they were written.
+    the file. `facts` are those of `registry.told.SidecarFacts`, as they were written, without what we wrote.
+    `ours` says that the file is as we wrote it. `offered` has what its tool says since the user noted
+    something else, as an edit of the notes that would take it over.
     """
 
     file_id: int
@@ -333,11 +341,16 @@ class SidecarView:
     read_at: int
     problem: str | None
     facts: dict[str, object] | None
+    ours: bool = False
+    offered: dict[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class LoraDetail:
-    """Everything known about one lora."""
+    """Everything known about one lora; `shown` is what of it wins, `link` what Civitai knows of it.
+
+    `curation` is what the user noted, by the fields of `registry.curation`, as plain values.
+    """
 
     lora: LoraView
     identification: dict[str, object]
@@ -347,6 +360,9 @@ class LoraDetail:
     notes: list[dict[str, str]]
     problems: list[ProblemView]
     sidecars: list[SidecarView]
+    shown: Shown | None = None
+    link: Link | None = None
+    curation: dict[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,7 +398,8 @@ class SearchRecord:
     `size` in bytes, `date` and `added` in milliseconds since the epoch. `header` holds columns of the header
     by name, `claimed` and `datasets` the trigger words that are claimed and the names of dataset folders,
     `tags` each tag with its count, `description` what the header says of the model. `sidecars` are those that
-    name no other file than the one beside them.
+    name no other file than the one beside them, `curation` what the user noted, `link` what Civitai said.
+    `nsfw` is the level, which nobody may have said: one of Civitai's bits.
     """
 
     id: int
@@ -399,6 +416,9 @@ class SearchRecord:
     tags: tuple[tuple[str, int], ...] = ()
     description: str | None = None
     sidecars: tuple[SidecarFacts, ...] = ()
+    curation: Curation | None = None
+    link: Link | None = None
+    nsfw: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -436,3 +456,20 @@ class Suggestion:
     kind: str
     count: int | None = None
     note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PictureKept:
+    """A picture that is kept under the SHA-256 of its bytes; `width` and `height` in pixels.
+
+    `size` is of those bytes, `thumbnail` of what is shown, `None` of a video that nobody could look into.
+    `original` says that those bytes are kept too.
+    """
+
+    key: str
+    media_type: str
+    width: int | None
+    height: int | None
+    size: int
+    thumbnail: int | None
+    original: bool

@@ -35,8 +35,8 @@ def doctor(
 ) -> None:
     """Say what is wrong with files, roots and database.
 
-    Also shows the database, its soundness, the data folder and the limits of this machine. The exit code is 0
-    unless the database is broken.
+    Also shows the database, its soundness, the data folder, the limits of this machine, and every host that
+    may be contacted, for what and when. The exit code is 0 unless the database is broken.
 
     Examples:
       loras doctor
@@ -47,6 +47,7 @@ def doctor(
     settings = settings_of(context)
     report: dict[str, Any] = {"installation": _installation(settings), "database": None, "roots": []}
     report.update(watcher=_watcher(), problems={"total": 0, "by_slug": {}, "items": []})
+    report["outbound"] = _outbound(settings)
     broken: CatalogError | None = None
     try:
         report["database"] = _database(settings)
@@ -153,6 +154,17 @@ def _problems(registry: Registry, limit: int) -> list[ProblemView]:
     return found
 
 
+def _outbound(settings: Settings) -> list[dict[str, object]]:
+    from registry.syncing import purposes
+
+    hours = f", and every {settings.sync_hours:g} hours while serving" if settings.sync_hours else ""
+    when = "never: the network is switched off" if settings.offline else f"when a sync is asked for{hours}"
+    return [
+        {"name": each.name, "why": each.why, "hosts": sorted(each.hosts), "when": when}
+        for each in purposes(settings)
+    ]
+
+
 def _watcher() -> dict[str, int] | None:
     from registry.ingest.limits import inotify_limits
 
@@ -196,6 +208,11 @@ def _print(report: dict[str, Any]) -> None:
             ],
             under="limits of watching (fs.inotify)",
         )
+    say("other machines that may be contacted")
+    table(
+        [Column("HOSTS"), Column("FOR"), Column("WHY"), Column("WHEN")],
+        [(", ".join(each["hosts"]), each["name"], each["why"], each["when"]) for each in report["outbound"]],
+    )
     if report["roots"]:
         say("roots")
         columns = ("id", "label", "state", "reachable", "filesystem", "watchable", "path")

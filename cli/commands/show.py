@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import typer
 
 from cli.options import given, opened, verb
-from cli.output import emit_json
+from cli.output import emit_json, hint
 
 ORDER: Final = 40
 app = typer.Typer()
@@ -37,11 +37,21 @@ def show(
     """
     from cli.describe import describe_lora
     from cli.references import resolve_reference
-    from registry.catalog.reading import lora_detail
+    from registry.catalog.curation import carry_offer
+    from registry.catalog.detail import lora_detail
+    from registry.levels import load_words
 
     with opened(context) as registry, registry.catalog.read() as conn:
-        detail = lora_detail(conn, resolve_reference(conn, ref, registry.machine_id), registry.machine_id)
+        words = load_words(registry.settings.nsfw_words)
+        lora_id = resolve_reference(conn, ref, registry.machine_id)
+        detail = lora_detail(conn, lora_id, registry.machine_id, words)
+        offered = carry_offer(conn, detail.lora.id)
     if given(context).json:
         emit_json(detail)
-    else:
-        describe_lora(detail)
+        return
+    describe_lora(detail)
+    if offered is not None:
+        hint(
+            f"the weights that it replaced have notes: `loras edit {detail.lora.id} --copy-from {offered}` "
+            "copies them"
+        )

@@ -15,23 +15,34 @@ from starlette.middleware.cors import CORSMiddleware
 
 from registry.api import (
     compat,
+    curation,
+    dialects,
     duplicates,
     events,
+    exports,
+    files,
+    forgets,
     hashes,
+    links,
     loras,
+    notes,
+    pictures,
     problem_rows,
     roots,
     saved_searches,
     scans,
     search,
     status,
+    syncs,
 )
 from registry.api.openapi import describe
 from registry.api.prepared import PreparedAnswers
-from registry.api.problems import Problem, problem_of, respond
+from registry.api.problems import Problem, Refused, problem_of
+from registry.api.profiles import check_tools
 from registry.api.security import Door
 from registry.api.shapes import ProblemBody
 from registry.api.throttle import Throttle
+from registry.api.tokens import Tokens
 from registry.api.version import version
 from registry.errors import RegistryError
 
@@ -48,11 +59,19 @@ _RESOURCES = (
     search,
     saved_searches,
     hashes,
+    files,
+    links,
+    pictures,
+    curation,
     loras,
+    forgets,
+    notes,
     duplicates,
     problem_rows,
     roots,
     scans,
+    syncs,
+    exports,
     status,
     events,
 )
@@ -61,13 +80,21 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 }
 # Nothing about requests leaves this machine, whatever the environment says.
 _NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+# What a page needs to fetch a file in parts and to verify it.
+_FILE_REQUEST = ("If-Match", "If-Range", "Range")
+_FILE_ANSWER = ("Accept-Ranges", "Content-Disposition", "Content-Range", "Repr-Digest")
 _SLUGS = {404: "not-found", 405: "method-not-allowed", 413: "too-large"}
 
 
 def create_app(context: Context, *, clock: Callable[[], float] = time.monotonic) -> FastAPI:
-    """Return the application that serves a catalog; `clock` gives the seconds by which guessing is slowed."""
+    """Return the application that serves a catalog; `clock` gives the seconds by which guessing is slowed.
+
+    Raises BadRequest for settings that cannot be used with this catalog.
+    """
     folder = context.settings.data_dir
     prepared = PreparedAnswers(folder if folder.is_dir() else None)
+    tokens = Tokens(context.catalog, Throttle(clock))
+    check_tools(context)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -91,25 +118,29 @@ def create_app(context: Context, *, clock: Callable[[], float] = time.monotonic)
         redirect_slashes=False,
         telemetry=_NO_TELEMETRY,
         lifespan=lifespan,
-        middleware=_middleware(context, Throttle(clock)),
+        middleware=_middleware(context, tokens),
         exception_handlers={
             RegistryError: _registry_error,
+            Refused: _refused,
             RequestValidationError: _invalid,
             HTTPException: _http_error,
             Exception: _crash,
         },
     )
-    app.state.context = context
+    app.state.context, app.state.tokens = context, tokens
     for resource in _RESOURCES:
         app.include_router(resource.router, prefix=PREFIX, responses=_ERRORS)
     app.include_router(status.health, responses=_ERRORS)
     app.include_router(compat.mount(prepared))
+    for dialect in dialects.dialects():
+        app.include_router(dialect.router, tags=dialects.TAGS, responses=dialects.ERRORS)
     describe(app)
     return app
 
 
-def _middleware(context: Context, throttle: Throttle) -> list[Middleware]:
-    door = Middleware(Door, context=context, throttle=throttle)
+def _middleware(context: Context, tokens: Tokens) -> list[Middleware]:
+    body_paths = compat.body_token_paths() | dialects.body_token_paths()
+    door = Middleware(Door, context=context, tokens=tokens, tell=dialects.respond, body_paths=body_paths)
     origins = context.settings.cors_origins
     if not origins:
         return [door]
@@ -118,14 +149,18 @@ def _middleware(context: Context, throttle: Throttle) -> list[Middleware]:
         CORSMiddleware,
         allow_origins=list(origins),
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "If-None-Match", "Last-Event-ID"],
-        expose_headers=["ETag"],
+        allow_headers=["Authorization", "Content-Type", "If-None-Match", "Last-Event-ID", *_FILE_REQUEST],
+        expose_headers=["ETag", *_FILE_ANSWER],
     )
     return [cors, door]
 
 
 async def _registry_error(request: Request, error: RegistryError) -> Response:
-    return respond(problem_of(error), request.url.path)
+    return dialects.respond(problem_of(error), request.scope)
+
+
+async def _refused(request: Request, refusal: Refused) -> Response:
+    return dialects.respond(refusal.problem, request.scope)
 
 
 async def _invalid(request: Request, error: RequestValidationError) -> Response:
@@ -133,13 +168,14 @@ async def _invalid(request: Request, error: RequestValidationError) -> Response:
     problem = Problem(
         400, "bad-request", "; ".join(wrong), "see /openapi.json", name="RequestValidationError"
     )
-    return respond(problem, request.url.path)
+    return dialects.respond(problem, request.scope)
 
 
 async def _http_error(request: Request, error: HTTPException) -> Response:
     slug = _SLUGS.get(error.status_code, "http-error")
     headers = tuple((error.headers or {}).items())
-    return respond(Problem(error.status_code, slug, str(error.detail), headers=headers), request.url.path)
+    problem = Problem(error.status_code, slug, str(error.detail), headers=headers)
+    return dialects.respond(problem, request.scope)
 
 
 async def _crash(request: Request, _: Exception) -> Response:
@@ -147,4 +183,4 @@ async def _crash(request: Request, _: Exception) -> Response:
     problem = Problem(
         500, "internal-error", "something went wrong inside the server", "see its log", name="Exception"
     )
-    return respond(problem, request.url.path)
+    return dialects.respond(problem, request.scope)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -15,13 +14,15 @@ from registry import wire
 from registry.api.access import actor_of, needs
 from registry.api.conditional import etag_of
 from registry.api.context import context_of
+from registry.api.dialects.answers import mark_for
 from registry.api.encoding import IDENTITY, negotiate
-from registry.api.lora_list import Part, Picked, pick, write_list
-from registry.api.prepared import Key, Prepared, PreparedAnswers
+from registry.api.lora_list import DIALECT, Part, Picked, pick, sight_of, write_list
+from registry.api.prepared import Draft, Key, Prepared, PreparedAnswers
+from registry.api.profiles import limits_of, profile_of
 from registry.api.serialise import MEDIA_TYPE, REVALIDATE, VARY, matches
 from registry.api.shapes import A1111Entry, A1111Error
 from registry.catalog.counting import Stamp, stamp
-from registry.wire import Operation, Route
+from registry.wire import Auth, Operation, Route
 from registry.wire.gzip_segments import Fragment, decompress_fragment, gzip_member
 
 if TYPE_CHECKING:
@@ -39,6 +40,11 @@ def dialect_routes() -> list[Route]:
     for module in pkgutil.iter_modules(wire.__path__):
         found += getattr(importlib.import_module(f"{wire.__name__}.{module.name}"), "ROUTES", ())
     return found
+
+
+def body_token_paths() -> frozenset[str]:
+    """Return the paths of the tools whose clients name their token in the body."""
+    return frozenset(route.path for route in dialect_routes() if route.auth is Auth.BODY)
 
 
 def mount(prepared: PreparedAnswers) -> APIRouter:
@@ -74,15 +80,26 @@ def _bind_list(route: Route, prepared: PreparedAnswers) -> Callable[..., Respons
         context = context_of(request)
         coding = negotiate(request.headers.get("accept-encoding"), ("gzip",))
         if picked.asked:
-            return _some(pick(context, route, picked, covers=covers), coding)
+            with context.catalog.read() as conn:
+                sight = sight_of(request, conn, covers=covers)
+                return _some(pick(conn, sight, route, picked), coding)
+        limits = limits_of(request)
+        # Without covers the list is the same for all limits of pictures.
+        told = limits if covers else limits._replace(pictures=0)
+        mark = mark_for(request, profile_of(request, DIALECT), told)
         with context.catalog.read() as conn:
             now = stamp(conn)
-        headers = {"etag": etag_of(now, request, coding), "cache-control": REVALIDATE, "vary": VARY}
+        headers = {"etag": etag_of(now, request, coding, mark), "cache-control": REVALIDATE, "vary": VARY}
         if matches(request.headers.get("if-none-match"), headers["etag"]):
             return Response(status_code=304, headers=headers)
-        key = Key(f"{route.path} {covers}", *now)
-        found = prepared.get(key, partial(write_list, context, route, covers))
-        headers["etag"] = etag_of(Stamp(found.key.generation, found.key.at), request, coding)
+        name = f"{route.path} {covers} {mark}"
+
+        def write(draft: Draft) -> Key:
+            with context.catalog.read() as conn:
+                return write_list(conn, sight_of(request, conn, covers=covers), route, name, draft)
+
+        found = prepared.get(Key(name, *now), write)
+        headers["etag"] = etag_of(Stamp(found.key.generation, found.key.at), request, coding, mark)
         headers[GENERATION] = str(found.key.generation)
         if coding != IDENTITY:
             headers |= {"content-encoding": coding, "content-length": str(found.size)}

@@ -40,14 +40,17 @@ class View(NamedTuple):
         return answer(self.request, value, etag=self.etag)
 
 
-def view(request: Request, conn: Connection) -> View:
-    """Return the view of a request in the read unit that will answer it."""
+def view(request: Request, conn: Connection, mark: str = "") -> View:
+    """Return the view of a request in the read unit that will answer it; `mark` as for `etag_of`."""
     now = stamp(conn)
-    return View(request, now.generation, etag_of(now, request, coding_for(request)))
+    return View(request, now.generation, etag_of(now, request, coding_for(request), mark))
 
 
-def etag_of(now: Stamp, request: Request, coding: str) -> str:
-    """Return the strong validator of an answer: `"g<generation>-<hash of what was asked for>"`."""
+def etag_of(now: Stamp, request: Request, coding: str, mark: str = "") -> str:
+    """Return the strong validator of an answer: `"g<generation>-<hash of what was asked for>"`.
+
+    `mark` tells apart what depends on anything but the address.
+    """
     url = request.url
-    asked = "\n".join((version(), str(now.at), coding, url.path, url.query))
+    asked = "\n".join((version(), str(now.at), coding, url.path, url.query, mark))
     return f'"g{now.generation}-{blake2b(asked.encode("utf-8", "replace"), digest_size=8).hexdigest()}"'

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
     from registry.api.feed import Feed
     from registry.catalog.engine import Catalog
+    from registry.civitai.planning import Plan
     from registry.config import Settings
+    from registry.exported import ExportTally, ExportWish
+    from registry.pictures.studio import Studio
     from registry.search.service import Searching
 
 
@@ -23,6 +26,10 @@ class Context:
     `scan` starts scans of roots (`None` = all) and returns job ids, or raises Conflict and starts none;
     `add_root` takes a path and options and returns the id of the root and whether it is new;
     `rescan_and_wait` returns when all roots were scanned; `progress` tells how far scanning and hashing are.
+    `sync` starts a sync with Civitai and returns its job id, `plan_sync` tells what it would ask for; both
+    take a query and whether to ask also for what is not due. `sync_version` asks for one version of Civitai
+    and its model. `export` starts to write sidecars and returns its job id, `plan_export` tells what it
+    would write.
     """
 
     catalog: Catalog
@@ -38,6 +45,12 @@ class Context:
     pause_hashing: Callable[[bool, str | None], None]
     searching: Searching
     progress: Callable[[], dict[str, object]]
+    sync: Callable[[str, bool, str | None], int]
+    plan_sync: Callable[[str, bool], Plan]
+    sync_version: Callable[[int, str | None], int]
+    studio: Studio
+    export: Callable[[ExportWish, str | None], int]
+    plan_export: Callable[[ExportWish], ExportTally]
 
 
 def context_of(request: Request) -> Context:

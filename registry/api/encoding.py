@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import zstandard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 IDENTITY = "identity"
 # Smaller bodies fit one packet anyway.
@@ -17,9 +17,23 @@ _GZIP_LEVEL = 5
 _ZSTD_LEVEL = 3
 
 
+class _Compressor(Protocol):
+    def compress(self, data: bytes, /) -> bytes: ...
+
+    def flush(self) -> bytes: ...
+
+
 def _gzip(body: bytes) -> bytes:
-    compressor = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, zlib.MAX_WBITS | 16)
+    compressor = _gzipper()
     return compressor.compress(body) + compressor.flush()
+
+
+def _gzipper() -> _Compressor:
+    return zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, zlib.MAX_WBITS | 16)
+
+
+def _zstder() -> _Compressor:
+    return zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compressobj()
 
 
 def _zstd(body: bytes) -> bytes:
@@ -28,6 +42,7 @@ def _zstd(body: bytes) -> bytes:
 
 # The first of those that a client likes equally is used.
 CODINGS: Mapping[str, Callable[[bytes], bytes]] = {"zstd": _zstd, "gzip": _gzip}
+_COMPRESSORS: Mapping[str, Callable[[], _Compressor]] = {"zstd": _zstder, "gzip": _gzipper}
 
 
 def negotiate(accepted: str | None, offered: Sequence[str] = tuple(CODINGS)) -> str:
@@ -57,3 +72,15 @@ def _weight(parameters: str) -> float:
 def compress(body: bytes, coding: str) -> bytes:
     """Return the body in a coding that `negotiate` chose."""
     return body if coding == IDENTITY else CODINGS[coding](body)
+
+
+def compress_pieces(pieces: Iterable[bytes], coding: str) -> Iterator[bytes]:
+    """Yield a body that comes in pieces in a coding that `negotiate` chose."""
+    if coding == IDENTITY:
+        yield from pieces
+        return
+    compressor = _COMPRESSORS[coding]()
+    for piece in pieces:
+        if compressed := compressor.compress(piece):
+            yield compressed
+    yield compressor.flush()

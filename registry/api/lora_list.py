@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from fastapi import Query
 
+from registry.api.context import context_of
 from registry.api.prepared import Draft, Key
+from registry.api.profiles import UNNAMED, limits_of, placed_roots, profile_of
+from registry.api.shelf import shelf_of
 from registry.catalog.changes import loras_changed_since
 from registry.catalog.counting import stamp
 from registry.catalog.listing import (
@@ -21,6 +24,8 @@ from registry.catalog.listing import (
     listed_of_loras,
     mounted_roots,
 )
+from registry.catalog.showing import known_of
+from registry.toolpaths import DIALECTS, SLASH
 from registry.wire.a1111 import (
     LISTED_EXTENSIONS,
     NO_METADATA,
@@ -33,12 +38,15 @@ from registry.wire.a1111 import (
 from registry.wire.gzip_segments import Fragment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from sqlalchemy import Connection
+    from starlette.requests import Request
 
     from registry.api.context import Context
     from registry.wire import Route
+
+DIALECT = "a1111"
 
 _SEGMENT = 100
 _LONGEST_SEGMENT = 400
@@ -75,50 +83,85 @@ class Part(NamedTuple):
     everything: bool
 
 
-def pick(context: Context, route: Route, picked: Picked, *, covers: bool) -> Part:
+class Sight(NamedTuple):
+    """What of the list a request sees, and how.
+
+    `order` has the files that it is told of with their places, or is `None` for all of them as they are.
+    `path` gives the whole path of what lies in a root. With `covers` those are sent of the loras whose level
+    `shows` lets pass.
+    """
+
+    context: Context
+    order: Mapping[int, int] | None
+    path: Callable[[int, str], str]
+    covers: bool
+    shows: Callable[[int | None], bool]
+
+
+def sight_of(request: Request, conn: Connection, *, covers: bool) -> Sight:
+    """Return what a request sees; raises as `profile_of` does."""
+    context, profile, limits = context_of(request), profile_of(request, DIALECT), limits_of(request)
+    if profile.name == UNNAMED and limits.entries is None:
+        mounted = mounted_roots(conn, context.machine_id)
+
+        def path_here(root_id: int, path: str) -> str:
+            return join_path(mounted[root_id], path)
+
+        return Sight(context, None, path_here, covers, limits.shows)
+    shelf = shelf_of(request, conn, DIALECT)
+    profile, files = shelf.profile, shelf.files
+    if profile.separator != SLASH:
+        key = DIALECTS[DIALECT]
+        files = sorted(files, key=lambda one: (one.root, *key(one.path, profile.separator)))
+    placed = placed_roots(conn, context.machine_id)
+    places = {placed[label].id: place for place, label in enumerate(profile.roots) if label in placed}
+
+    def path_there(root_id: int, path: str) -> str:
+        return profile.whole(places[root_id], path)
+
+    order = {one.file_id: number for number, one in enumerate(files)}
+    return Sight(context, order, path_there, covers, limits.shows)
+
+
+def pick(conn: Connection, sight: Sight, route: Route, picked: Picked) -> Part:
     """Return entries of the list, each as it stands there, in its order or in that of the search."""
-    loras = None if picked.q is None else context.searching.all_ids(picked.q, _MOST)
-    with context.catalog.read() as conn:
-        generation = stamp(conn).generation
-        changed = None if picked.since is None else loras_changed_since(conn, picked.since, limit=_MOST)
-        if loras is not None:
-            place = {lora_id: number for number, lora_id in enumerate(loras)}
-            wanted = [lora_id for lora_id in loras if changed is None or lora_id in changed]
-            kept = listed_of_loras(conn, LISTED_EXTENSIONS, wanted)
-            kept.sort(key=lambda file: place[file.lora_id])
-        elif changed is not None:
-            kept = listed_of_loras(conn, LISTED_EXTENSIONS, sorted(changed))
-        else:
-            kept = list(islice(_shown(conn), picked.limit))
-        roots = mounted_roots(conn, context.machine_id)
-        ids = [file.file_id for file in kept[: picked.limit]]
-        pieces: list[Fragment | bytes] = [route.around[0]]
-        for start in range(0, len(ids), _SEGMENT):
-            if start:
-                pieces.append(b",")
-            pieces += route.encode(_items(conn, ids[start : start + _SEGMENT], roots, covers=covers))
-        pieces.append(route.around[1])
+    loras = None if picked.q is None else sight.context.searching.all_ids(picked.q, _MOST)
+    generation = stamp(conn).generation
+    changed = None if picked.since is None else loras_changed_since(conn, picked.since, limit=_MOST)
+    if loras is not None:
+        place = {lora_id: number for number, lora_id in enumerate(loras)}
+        wanted = [lora_id for lora_id in loras if changed is None or lora_id in changed]
+        kept = _of_loras(conn, sight, wanted)
+        kept.sort(key=lambda file: place[file.lora_id])
+    elif changed is not None:
+        kept = _of_loras(conn, sight, sorted(changed))
+    else:
+        kept = list(islice(_shown(conn, sight), picked.limit))
+    kept = kept[: picked.limit]
+    pieces: list[Fragment | bytes] = [route.around[0]]
+    for start in range(0, len(kept), _SEGMENT):
+        if start:
+            pieces.append(b",")
+        pieces += route.encode(_items(conn, sight, kept[start : start + _SEGMENT]))
+    pieces.append(route.around[1])
     return Part(pieces, generation, everything=picked.since is not None and changed is None)
 
 
-def write_list(context: Context, route: Route, covers: bool, draft: Draft) -> Key:  # noqa: FBT001 - bound by partial
-    """Write the whole list as one gzip member and return what it is of."""
-    with context.catalog.read() as conn:
-        key = Key(f"{route.path} {covers}", *stamp(conn))
-        changed = _changed_since(conn, draft)
-        roots = mounted_roots(conn, context.machine_id)
-        first, last = route.around
-        draft.add([first])
-        between: list[bytes] = []
-        for segment in _segments(conn):
-            draft.add(between)
-            between = [b","]
-            signature = b"".join(file.file_id.to_bytes(8, "big") for file in segment)
-            untouched = changed is not None and changed.isdisjoint(file.lora_id for file in segment)
-            if not (untouched and draft.take_over(signature)):
-                ids = [file.file_id for file in segment]
-                draft.add(route.encode(_items(conn, ids, roots, covers=covers)), signature)
-        draft.add([last])
+def write_list(conn: Connection, sight: Sight, route: Route, name: str, draft: Draft) -> Key:
+    """Write the whole list as one gzip member and return what it is of, under a name."""
+    key = Key(name, *stamp(conn))
+    changed = _changed_since(conn, draft)
+    first, last = route.around
+    draft.add([first])
+    between: list[bytes] = []
+    for segment in _segments(conn, sight):
+        draft.add(between)
+        between = [b","]
+        signature = b"".join(file.file_id.to_bytes(8, "big") for file in segment)
+        untouched = changed is not None and changed.isdisjoint(file.lora_id for file in segment)
+        if not (untouched and draft.take_over(signature)):
+            draft.add(route.encode(_items(conn, sight, segment)), signature)
+    draft.add([last])
     return key
 
 
@@ -129,14 +172,14 @@ def _changed_since(conn: Connection, draft: Draft) -> set[int] | None:
     return loras_changed_since(conn, draft.older.key.generation, draft.older.key.at)
 
 
-def _segments(conn: Connection) -> Iterator[list[ListedName]]:
+def _segments(conn: Connection, sight: Sight) -> Iterator[list[ListedName]]:
     """Yield the files of the list in short runs.
 
     Where one ends depends on the files in it alone, so that a file more or less leaves the other runs as they
     were.
     """
     segment: list[ListedName] = []
-    for file in _shown(conn):
+    for file in _shown(conn, sight):
         segment.append(file)
         if file.file_id % _SEGMENT == 0 or len(segment) >= _LONGEST_SEGMENT:
             yield segment
@@ -145,22 +188,43 @@ def _segments(conn: Connection) -> Iterator[list[ListedName]]:
         yield segment
 
 
-def _shown(conn: Connection) -> Iterator[ListedName]:
+def _shown(conn: Connection, sight: Sight) -> Iterator[ListedName]:
     """Yield all files of the list in its order."""
-    names = listed_names(conn, LISTED_EXTENSIONS)
-    for _, file in arrange(names, last_of_shared_names(conn, LISTED_EXTENSIONS)):
+    names: Iterable[tuple[str, ListedName]] = listed_names(conn, LISTED_EXTENSIONS)
+    if sight.order is None:
+        winners = last_of_shared_names(conn, LISTED_EXTENSIONS)
+    else:
+        order = sight.order
+        names = [pair for pair in names if pair[1].file_id in order]
+        names.sort(key=lambda pair: order[pair[1].file_id])
+        winners = dict(names)
+    for _, file in arrange(names, winners):
         yield file
 
 
-def _items(
-    conn: Connection, ids: Sequence[int], roots: Mapping[int, str], *, covers: bool
-) -> Iterator[Item[Fragment | bytes]]:
-    whole = dict(full_metadata(conn, ids)) if covers else {}
-    for file in listed_files(conn, ids):
+def _of_loras(conn: Connection, sight: Sight, lora_ids: Sequence[int]) -> list[ListedName]:
+    """Return the files of these loras that the list shows, in its order."""
+    if sight.order is None:
+        return listed_of_loras(conn, LISTED_EXTENSIONS, lora_ids)
+    wanted = set(lora_ids)
+    return [file for file in _shown(conn, sight) if file.lora_id in wanted]
+
+
+def _items(conn: Connection, sight: Sight, files: Sequence[ListedName]) -> Iterator[Item[Fragment | bytes]]:
+    whole = _with_covers(conn, sight, files) if sight.covers else {}
+    for file in listed_files(conn, [one.file_id for one in files]):
         name = name_of(file.path.rpartition("/")[2])
         metadata = metadata_json(whole[file.id], keep_covers=True) if file.id in whole else _stored(file)
         alias = name if file.alias is None else file.alias
-        yield Item(name, alias, join_path(roots[file.root_id], file.path), metadata)
+        yield Item(name, alias, sight.path(file.root_id, file.path), metadata)
+
+
+def _with_covers(conn: Connection, sight: Sight, files: Sequence[ListedName]) -> dict[int, dict[str, str]]:
+    """Return all metadata of those files whose covers may be sent."""
+    words = sight.context.searching.place.words
+    known = known_of(conn, [file.lora_id for file in files], words=words)
+    shown = {lora_id for lora_id, one in known.items() if sight.shows(one.shown.nsfw_level)}
+    return dict(full_metadata(conn, [file.file_id for file in files if file.lora_id in shown]))
 
 
 def _stored(file: ListedFile) -> Fragment | bytes:

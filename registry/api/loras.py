@@ -4,33 +4,28 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.background import BackgroundTask
-from starlette.convertors import PathConvertor, register_url_convertor
 
 from registry import cursor as cursors
 from registry.api.access import needs
 from registry.api.conditional import view
 from registry.api.context import Context, context_of
+from registry.api.levels import told_of, within
+from registry.api.profiles import RAISES, limits_of
+from registry.api.references import ONE, Reference, check_reference
 from registry.api.shapes import LoraPage
+from registry.catalog.detail import lora_detail
 from registry.catalog.filters import check_filters
 from registry.catalog.hashing import want_hashes
 from registry.catalog.lookup import resolve
-from registry.catalog.reading import list_loras, lora_detail
-from registry.errors import BadRequest, CatalogError
+from registry.catalog.reading import list_loras
+from registry.errors import CatalogError
 from registry.views import LoraDetail
 
 router = APIRouter(tags=["loras"], dependencies=[needs("read")])
 
-
-class _ReferenceConvertor(PathConvertor):
-    """The rest of a path, lines of it too: names of files may have line breaks in them."""
-
-    regex = "(?s:.*)"
-
-
-register_url_convertor("reference", _ReferenceConvertor())
 
 Text = Annotated[str | None, Field(max_length=200, pattern=r"^[^\x00]*$")]
 _FILTERS = ("kind", "architecture", "base_model", "adapter", "trainer", "root")
@@ -50,6 +45,7 @@ class LoraQuery(BaseModel):
     base_model: Text = None
     adapter: Text = None
     trainer: Text = None
+    nsfw: Annotated[str | None, Field(max_length=20, description=RAISES)] = None
     root: Annotated[int | None, Field(ge=0, lt=2**63)] = None
 
     def filters(self) -> dict[str, str]:
@@ -69,8 +65,9 @@ def list_(request: Request, query: Annotated[LoraQuery, Query()]) -> Response:
     if query.cursor is not None:
         fits = cursors.is_text if query.sort == "name" else cursors.is_integer
         after = cursors.decode(query.cursor, query.sort, fits, descending=descending)
+    limits = limits_of(request)
     with context.catalog.read() as conn:
-        current = view(request, conn)
+        current = view(request, conn, repr(limits))
         if current.unchanged:
             return current.not_modified()
         page = list_loras(
@@ -83,32 +80,24 @@ def list_(request: Request, query: Annotated[LoraQuery, Query()]) -> Response:
             state=query.state,
             filters=filters,
         )
+        told = told_of(conn, page.items, limits, context.searching.place.words)
     more = None if page.next is None else cursors.after(query.sort, page.next, descending=descending)
-    return current.answer(LoraPage(page.items, more, page.total, current.generation))
+    withheld = len(page.items) - len(told)
+    return current.answer(LoraPage(told, more, page.total, current.generation, withheld))
 
 
-@router.get("/loras/{ref:reference}", responses={200: {"model": LoraDetail}})
-def show(
-    request: Request,
-    ref: Annotated[
-        str,
-        Path(
-            max_length=4096,
-            description="an id (`12`, `id:12`), 8 or more digits of any hash (`hash:H`), a path or a name",
-        ),
-    ],
-) -> Response:
+@router.get(ONE, responses={200: {"model": LoraDetail}})
+def show(request: Request, ref: Reference) -> Response:
     """Show everything known about one lora; an id that was merged away shows what it became."""
-    if "\x00" in ref:
-        raise BadRequest("no reference has a NUL in it")
-    context = context_of(request)
+    check_reference(ref)
+    context, limits = context_of(request), limits_of(request)
     with context.catalog.read() as conn:
-        current = view(request, conn)
+        current = view(request, conn, repr(limits))
         lora_id = resolve(conn, ref, context.machine_id)
         if current.unchanged:
             return current.not_modified()
-        detail = lora_detail(conn, lora_id, context.machine_id)
-    answer = current.answer(detail)
+        detail = lora_detail(conn, lora_id, context.machine_id, context.searching.place.words)
+    answer = current.answer(within(detail, limits))
     if any(file.state == "present" and file.hash_state == "pending" for file in detail.lora.files):
         answer.background = BackgroundTask(_hash_soon, context, lora_id)
     return answer

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from registry.api.problems import DIALECT_PREFIX, MEDIA_TYPE
+from registry.api.dialects import TAGS
+from registry.api.problems import MEDIA_TYPE
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -31,9 +32,10 @@ def _completed(document: dict[str, Any]) -> dict[str, Any]:
     document.setdefault("components", {})["securitySchemes"] = _SCHEMES
     # The empty way: clients on the same machine need no token unless they are told to.
     document["security"] = [{"bearer": []}, {"basic": []}, {}]
-    for path, operations in document["paths"].items():
+    for operations in document["paths"].values():
         for operation in operations.values():
-            if not path.startswith(DIALECT_PREFIX):
+            # Other tools have shapes of their own.
+            if set(TAGS).isdisjoint(operation.get("tags", ())):
                 error = operation["responses"]["default"]
                 error["content"] = {MEDIA_TYPE: error["content"].pop("application/json")}
     return document

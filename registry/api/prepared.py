@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BLOCK = 1 << 18
-KEPT = 4
+KEPT = 8
 
 
 class Key(NamedTuple):

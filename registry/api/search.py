@@ -8,10 +8,12 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from registry.api.access import needs
-from registry.api.context import Context, context_of
+from registry.api.context import context_of
+from registry.api.profiles import RAISES, limits_of
 from registry.api.serialise import answer
 from registry.api.shapes import SearchPage, Suggestions
 from registry.catalog.reading import lora_views
+from registry.formats.nsfw import listed_levels
 from registry.search.exchange import from_json
 from registry.search.fields import FACETS, SORTS, TABLE
 from registry.search.query import sort_asked
@@ -37,6 +39,7 @@ class _Page(BaseModel):
     sort: Annotated[str | None, Field(max_length=60, description=_SORTS)] = None
     limit: Annotated[int, Field(ge=1, le=1000)] = 50
     cursor: Annotated[str | None, Field(max_length=2000, description="next_cursor of the page before")] = None
+    nsfw: Annotated[str | None, Field(max_length=20, description=RAISES)] = None
     min_generation: Annotated[
         int | None,
         Field(ge=0, lt=2**63, description="wait up to two seconds for the index to be as new as that"),
@@ -65,14 +68,14 @@ class SearchTree(_Page):
 def search(request: Request, query: Annotated[SearchQuery, Query()]) -> Response:
     """Find loras by what is typed; a query is never wrong, what was ignored is told in `warnings`."""
     names = [name for part in query.facets.split(",") if (name := part.strip())]
-    return answer(request, _page(context_of(request), query.q, query, names))
+    return answer(request, _page(request, query.q, query, names))
 
 
 @router.post("/search", responses={200: {"model": SearchPage}})
 def search_tree(request: Request, query: SearchTree) -> Response:
     """Find loras by a tree, for programs that build their queries."""
     asked = from_json({"where": query.where})
-    return answer(request, _page(context_of(request), asked, query, query.facets))
+    return answer(request, _page(request, asked, query, query.facets))
 
 
 @router.get("/suggest", responses={200: {"model": Suggestions}})
@@ -82,10 +85,15 @@ def suggest(
     limit: Annotated[int, Query(ge=1, le=50)] = 12,
 ) -> Response:
     """Complete the word being typed: names, tags, fields, values of fields, saved searches."""
-    return answer(request, Suggestions(context_of(request).searching.suggest(q, limit)))
+    found = context_of(request).searching.suggest(q, limit)
+    if limits_of(request).entries is not None:
+        # Names would tell of what is not to be told of.
+        found = [one for one in found if one.kind != "name"]
+    return answer(request, Suggestions(found))
 
 
-def _page(context: Context, asked: str | Asked, page: _Page, facets: list[str]) -> SearchPage:
+def _page(request: Request, asked: str | Asked, page: _Page, facets: list[str]) -> SearchPage:
+    context, limits = context_of(request), limits_of(request)
     found = context.searching.search(
         asked,
         sort=page.order(),
@@ -93,6 +101,7 @@ def _page(context: Context, asked: str | Asked, page: _Page, facets: list[str]) 
         cursor=page.cursor,
         facets=facets,
         min_generation=page.min_generation,
+        levels=listed_levels(limits.entries, limits.lists),
     )
     with context.catalog.read() as conn:
         items = lora_views(conn, found.hits.ids, context.machine_id)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MEDIA_TYPE = "application/json"
 REVALIDATE = "private, no-cache"
-VARY = "Accept-Encoding, Authorization"
+VARY = "Accept-Encoding, Authorization, Cookie"
 
 
 def to_json(value: object) -> bytes:

@@ -7,23 +7,97 @@ from typing import TYPE_CHECKING
 
 from registry.catalog.changes import Changed
 from registry.catalog.copies import Link
+from registry.catalog.pictures import PictureView
 from registry.catalog.saved import SavedSearch
 from registry.search.query import QueryWarning
 from registry.search.writing import format_query
 from registry.views import Facet, FileView, JobView, LoraView, ProblemView, RootView, Suggestion
 
 if TYPE_CHECKING:
+    from registry.civitai.planning import Plan
     from registry.search.service import Found
 
 
 @dataclass(frozen=True, slots=True)
 class LoraPage:
-    """One page of loras; `next_cursor` continues it, `generation` names the state of the catalog."""
+    """One page of loras; `next_cursor` continues it, `generation` names the state of the catalog.
+
+    `withheld` of the page are above the level that whoever asks is told of.
+    """
 
     items: list[LoraView]
     next_cursor: str | None
     total: int
     generation: int
+    withheld: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileLink:
+    """An address that works without a token until a time, in milliseconds since the epoch."""
+
+    url: str
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
+class PictureList:
+    """The pictures of a lora in their order, and how many are left out for their level."""
+
+    items: list[PictureView]
+    hidden: int
+
+
+@dataclass(frozen=True, slots=True)
+class PictureGiven:
+    """A picture that the user gave."""
+
+    key: str
+    media_type: str
+    width: int | None
+    height: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SyncStarted:
+    """The job that syncs."""
+
+    job: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExportStarted:
+    """The job that writes sidecars."""
+
+    job: int
+
+
+@dataclass(frozen=True, slots=True)
+class SyncPlan:
+    """What a sync would ask for: files by the reason that they are due, models, and requests at most.
+
+    `pictures` and `picture_bytes` are estimates.
+    """
+
+    files: int
+    reasons: dict[str, int]
+    models: int
+    requests: int
+    pictures: int
+    picture_bytes: int
+
+    @classmethod
+    def of(cls, plan: "Plan") -> "SyncPlan":
+        """Return the plan as it is answered."""
+        return cls(plan.files, plan.reasons, plan.models, plan.requests, plan.pictures, plan.picture_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class SyncState:
+    """How many files are in each state on Civitai, and the last runs."""
+
+    states: dict[str, int]
+    runs: list[JobView]
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +248,8 @@ class SearchPage:
 
     `understood` says in a sentence what was asked, `query` the same as it would be typed. `did_you_mean` is a
     query that finds something where this one finds nothing. `generation` is the state of the catalog that the
-    answer is of, `took_ms` the time that the search took in milliseconds.
+    answer is of, `took_ms` the time that the search took in milliseconds. `withheld` are above the level that
+    whoever asks is told of.
     """
 
     items: list[LoraView]
@@ -187,6 +262,7 @@ class SearchPage:
     next_cursor: str | None
     generation: int
     took_ms: float
+    withheld: int
 
     @classmethod
     def of(cls, found: "Found", items: list[LoraView]) -> "SearchPage":
@@ -202,6 +278,7 @@ class SearchPage:
             next_cursor=found.hits.next_cursor,
             generation=found.hits.generation,
             took_ms=found.took_ms,
+            withheld=found.withheld,
         )
 
 

@@ -19,6 +19,8 @@ _PRUNED = "changes_pruned_to"
 DAY_MS = 86_400_000
 PROBLEMS = "problems"
 """The kind of change of a root whose problems are others than before."""
+PICTURE = "picture"
+"""The entity of a change of the pictures of a lora, whose id stands as that of the entity."""
 
 
 class Changed(NamedTuple):
@@ -34,7 +36,7 @@ class Changed(NamedTuple):
     @property
     def apart(self) -> bool:
         """Whether no lora is found or shown otherwise for it."""
-        return self.entity == "saved" or self.kind == PROBLEMS
+        return self.entity in {"saved", PICTURE} or self.kind == PROBLEMS
 
 
 def generation(conn: Connection) -> int:

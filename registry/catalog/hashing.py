@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from sqlalchemy import delete, func, select, update
 
 from registry.catalog import tables
+from registry.catalog.links import tell_siblings
 from registry.catalog.loras import attach
+from registry.catalog.notes_waiting import take_waiting
 from registry.catalog.problems import replace_problems
 from registry.formats.packing import pack_json
 
@@ -121,7 +123,7 @@ def record_hashes(  # noqa: PLR0913, PLR0917 - the columns of one result
     row = unit.conn.execute(select(FILE).where(FILE.c.id == file_id)).first()
     if row is None or (row.size, row.mtime_ns) != (stat.size, stat.mtime_ns):
         return False
-    attach(unit, file_id, identity)
+    lora_id = attach(unit, file_id, identity)
     unit.conn.execute(
         update(FILE)
         .where(FILE.c.id == file_id)
@@ -134,6 +136,9 @@ def record_hashes(  # noqa: PLR0913, PLR0917 - the columns of one result
         DIGEST, [{"file_id": file_id, "kind": kind, "value": value} for kind, value in digests.items()]
     )
     replace_problems(unit, "hash", row.root_id, [(file_id, row.path, problems)])
+    if "sha256" in digests:
+        tell_siblings(unit, digests["sha256"])
+    take_waiting(unit, file_id, lora_id, identity, digests.get("sha256"))
     return True
 
 

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import bindparam, case, delete, select, update
 
 from registry.catalog import tables
+from registry.catalog.corrections import COLUMNS as CORRECTIONS
+from registry.catalog.curation_merging import merge_curation
+from registry.catalog.curation_rows import remembered
 from registry.catalog.filerows import NO_HEADER_KIND
 from registry.catalog.headers import drop_unused_headers
 from registry.catalog.keys import fold, in_chunks
@@ -27,7 +30,8 @@ PROVISIONAL = "new:"
 def refresh_loras(unit: Unit, lora_ids: Iterable[int]) -> None:
     """Bring the summary columns of loras in line with their files; drop provisional ones without files.
 
-    The primary file is the first of: present ones, then the oldest first seen, then by path.
+    Those of which the user noted anything are kept. The primary file is the first of: present ones, then the
+    oldest first seen, then by path.
     """
     old_headers: set[int | None] = set()
     for part in in_chunks(sorted(lora_ids)):
@@ -36,6 +40,8 @@ def refresh_loras(unit: Unit, lora_ids: Iterable[int]) -> None:
         for row in unit.conn.execute(_FILES.where(FILE.c.lora_id.in_(part))):
             files.setdefault(row.lora_id, []).append(row)
         empty = [lora.id for lora in loras if lora.id not in files and lora.identity.startswith(PROVISIONAL)]
+        kept = remembered(unit.conn, empty)
+        empty = [lora_id for lora_id in empty if lora_id not in kept]
         updates = []
         for lora in loras:
             summary = _summary(lora, files.get(lora.id, []))
@@ -161,19 +167,22 @@ def _split(unit: Unit, current: int, identity: str, *, replaces: bool) -> int:
     values = {column.name: getattr(old, column.name) for column in LORA.columns}
     values.update(id=lora_id, identity=identity, replaces_id=current if replaces else None)
     values.update(first_seen=unit.now, files=0, files_present=0, primary_file_id=None)
+    # They are about the weights that it was thought to be.
+    values.update(dict.fromkeys([column.name for column in CORRECTIONS.values()]))
     unit.insert(LORA, [values])
     unit.changed("lora", lora_id, "added", lora_id=lora_id)
     return lora_id
 
 
 def merge(unit: Unit, old: int, new: int) -> None:
-    """Move all files of a lora to another one and leave a redirect and a tombstone."""
+    """Move all files and notes of a lora to another one and leave a redirect and a tombstone."""
     gone = unit.conn.execute(select(LORA.c.replaces_id, LORA.c.first_seen).where(LORA.c.id == old)).one()
     unit.conn.execute(update(FILE).where(FILE.c.lora_id == old).values(lora_id=new))
     # Chains stay one step long, so that following a redirect is one look-up.
     unit.conn.execute(update(REDIRECT).where(REDIRECT.c.new_id == old).values(new_id=new))
     unit.insert(REDIRECT, [{"old_id": old, "new_id": new, "at": unit.now}])
     unit.conn.execute(update(LORA).where(LORA.c.replaces_id == old).values(replaces_id=new))
+    merge_curation(unit, old, new)
     unit.conn.execute(delete(LORA).where(LORA.c.id == old))
     kept = unit.conn.execute(select(LORA.c.replaces_id, LORA.c.first_seen).where(LORA.c.id == new)).one()
     replaces = gone.replaces_id if kept.replaces_id is None else kept.replaces_id

@@ -8,16 +8,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import and_, exists, func, select, tuple_
 
-from registry.catalog import tables
+from registry.catalog import corrections, tables
 from registry.catalog.digests import stored_digests
 from registry.catalog.keys import in_chunks
-from registry.catalog.problems import list_problems_of
-from registry.catalog.sidecars import facts_json, is_hashed, sidecars_of
-from registry.catalog.tags import tag_names, unpack_tags
-from registry.errors import BadRequest, NotFound
-from registry.formats.packing import clean_text, unpack_json, unpack_metadata
-from registry.formats.verdicts import verdict
-from registry.views import FileView, LoraDetail, LoraView, Page, SidecarView
+from registry.errors import BadRequest
+from registry.formats.packing import clean_text, unpack_json
+from registry.views import FileView, LoraView, Page
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,11 +33,11 @@ SORTS = {
     "added": LORA.c.first_seen,
     "id": LORA.c.id,
 }
-# Filter name -> column of `header` (equality).
+# Filter name -> what it equals: a column of `header`, or what the user corrected it to.
 HEADER_FILTERS = {
-    "architecture": HEADER.c.architecture,
-    "base_model": HEADER.c.base_model,
-    "adapter": HEADER.c.adapter,
+    "architecture": corrections.ARCHITECTURE,
+    "base_model": corrections.BASE_MODEL,
+    "adapter": corrections.ADAPTER,
     "trainer": HEADER.c.trainer,
 }
 STATES = ("present", "missing", "all")
@@ -117,8 +113,8 @@ def list_loras(  # noqa: PLR0913 - what a list can be asked for, all named
     keys = select(LORA.c.id, column.label("value")).where(*where)
     counted = select(func.count()).select_from(LORA).where(*where)
     if filters and filters.keys() & HEADER_FILTERS.keys():
-        keys = keys.join(HEADER, HEADER.c.id == LORA.c.header_id)
-        counted = counted.join(HEADER, HEADER.c.id == LORA.c.header_id)
+        keys = keys.outerjoin(HEADER, HEADER.c.id == LORA.c.header_id)
+        counted = counted.outerjoin(HEADER, HEADER.c.id == LORA.c.header_id)
     if after is not None:
         # Compared as a row, so that the database seeks to the place instead of walking there.
         row, place = tuple_(column, LORA.c.id), tuple_(*_place(sort, after))
@@ -157,7 +153,7 @@ def _where(state: str, filters: Mapping[str, str]) -> list[Any]:
         where.append(LORA.c.files_present == 0)
     for name, value in filters.items():
         if name == "kind":
-            where.append(LORA.c.kind == clean_text(value))
+            where.append(clean_text(value) == corrections.KIND)
         elif name in HEADER_FILTERS:
             where.append(HEADER_FILTERS[name] == clean_text(value))
         elif name == "root":
@@ -193,25 +189,27 @@ def _lora_view(row: Row[Any], files: list[FileView]) -> LoraView:
     known["adapter"] = known["adapter"] or "unknown"
     if row.header_id is None:
         known.update(architecture="none", adapter="none")
+    corrected = corrections.corrections(row)
+    shown = corrections.corrected({"kind": row.kind, **known}, corrected)
     state = "present" if row.files_present else (files[0].state if files else "gone")
     identity = str(row.identity)
     return LoraView(
         id=row.id,
         identity=identity,
-        kind=row.kind,
         name=row.name,
         size=row.size,
         date=row.mtime_ns // 1_000_000,
         first_seen=row.first_seen,
         state=state,
         verified=any(file.verified for file in files),
-        **known,
+        **shown,
         data_sha256=identity.removeprefix("data:") if identity.startswith("data:") else None,
         replaces=row.replaces_id,
         roots=list(dict.fromkeys(file.root for file in files)),
         folders=list(dict.fromkeys(file.folder for file in files)),
         training={name: value for name in TRAINING if (value := getattr(row, name)) is not None},
         files=files,
+        corrected=list(corrected),
     )
 
 
@@ -286,63 +284,3 @@ def _shown(hashes: Mapping[str, str]) -> dict[str, str]:
     if "data_sha256" in out:
         out["autov3"] = out["data_sha256"][:12]
     return out
-
-
-def lora_detail(conn: Connection, lora_id: int, machine_id: str) -> LoraDetail:
-    """Return everything known about one lora; NotFound if there is none."""
-    views = lora_views(conn, [lora_id], machine_id)
-    if not views:
-        raise NotFound(f"there is no lora {lora_id}")
-    view = views[0]
-    query = (
-        select(
-            HEADER.c.identification,
-            HEADER.c.triggers,
-            HEADER.c.tags,
-            HEADER.c.metadata_packed,
-            HEADER.c.notes,
-        )
-        .join(LORA, LORA.c.header_id == HEADER.c.id)
-        .where(LORA.c.id == lora_id)
-    )
-    row = conn.execute(query).first()
-    problems = list_problems_of(conn, [file.id for file in view.files])
-    sidecars = _sidecar_views(conn, view.files)
-    if row is None:
-        return LoraDetail(view, {}, {}, [], {}, [], problems, sidecars)
-    pairs = unpack_tags(row.tags)
-    names = tag_names(conn, [tag_id for tag_id, _ in pairs])
-    return LoraDetail(
-        lora=view,
-        identification=cast("dict[str, object]", unpack_json(row.identification)),
-        trigger_words=cast("dict[str, object]", unpack_json(row.triggers)),
-        tags=[{"tag": names[tag_id], "count": count} for tag_id, count in pairs if tag_id in names],
-        metadata=unpack_metadata(row.metadata_packed),
-        notes=cast("list[dict[str, str]]", unpack_json(row.notes)),
-        problems=problems,
-        sidecars=sidecars,
-    )
-
-
-def _sidecar_views(conn: Connection, files: Sequence[FileView]) -> list[SidecarView]:
-    rows = sidecars_of(conn, [file.id for file in files])
-    digests = stored_digests(conn, list(rows))
-    found = []
-    for file in files:
-        known = digests.get(file.id, {}).values()
-        hashed = is_hashed(file.verified, file.hash_state)
-        for row in rows.get(file.id, ()):
-            facts = None if row.facts is None else facts_json(row.facts, row.images)
-            claimed = () if facts is None else facts["hashes"]
-            view = SidecarView(
-                file_id=file.id,
-                name=row.name,
-                family=row.family,
-                tool=row.tool,
-                verdict=verdict(claimed, known, hashed=hashed),
-                read_at=row.read_at,
-                problem=row.problem,
-                facts=facts,
-            )
-            found.append(view)
-    return found

@@ -2,74 +2,42 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
 from sqlalchemy import exists, func, select
 
-from registry.catalog import tables
+from registry.catalog import corrections, tables
+from registry.catalog.curation import curation_of
 from registry.catalog.digests import stored_digests
 from registry.catalog.keys import in_chunks
+from registry.catalog.links import links_of
 from registry.catalog.reading import IDENTIFIED, TRAINING, file_place
 from registry.catalog.sidecars import facts_of, is_hashed
-from registry.catalog.tags import tag_names
+from registry.catalog.tag_lists import TagNames, tags_of
 from registry.formats.packing import clean_text, unpack_json
+from registry.formats.showing import Beside, Voices, level_of
 from registry.formats.verdicts import DIFFERS, verdict
 from registry.views import SearchFile, SearchRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from numpy.typing import NDArray
     from sqlalchemy import Column, ColumnElement, Connection, Row, ScalarSelect, Select
 
+    from registry.formats.nsfw import Words
     from registry.told import SidecarFacts
 
 _TABLES = tables.TABLES
 LORA, HEADER, FILE, ROOT, COMPANION, DIGEST = (
     _TABLES[name] for name in ("lora", "header", "file", "root", "companion", "digest")
 )
-SAMPLE = 2000
-"""Of so many loras at most tags are counted."""
-TOP_TAGS = 50
 # Columns of the header that a record gives by name.
 COLUMNS = (*IDENTIFIED, *TRAINING)
 # What lists show of files without a header.
 _NO_HEADER = {"architecture": "none", "adapter": "none"}
 _NO_CLAIMS = b"[]"
-_NOTHING = np.array(None, object)
-
-
-class TagNames:
-    """Names of tags by id with a bounded memory; belongs to one catalog, may be shared between threads."""
-
-    def __init__(self, keep: int = 200_000) -> None:
-        self._keep = keep
-        self._count = 0
-        self._names: NDArray[np.object_] = np.empty(0, object)
-
-    def of(self, conn: Connection, ids: NDArray[np.int64]) -> list[str]:
-        """Return the name of each id; an empty one for what is no tag."""
-        names = self._names
-        short = int(ids.max(initial=-1)) + 1 - len(names)
-        if short > 0:
-            self._names = names = np.concatenate((names, np.empty(short + len(names) // 8, object)))
-        found = names[ids]
-        missing = ids[np.equal(found, _NOTHING)]
-        if len(missing):
-            learned = tag_names(conn, np.unique(missing).tolist())
-            self._count += len(learned)
-            if self._count > self._keep:
-                # Others may still read the old ones.
-                self._names, self._count = np.empty(0, object), 0
-            names[list(learned)] = list(learned.values())
-            found = names[ids]
-            found[np.equal(found, _NOTHING)] = ""
-        shown: list[str] = found.tolist()
-        return shown
 
 
 def searchable_ids(conn: Connection, after: int, limit: int) -> list[int]:
@@ -89,12 +57,15 @@ def _searchable() -> ColumnElement[bool]:
 
 
 def search_records(
-    conn: Connection, lora_ids: Sequence[int], names: TagNames | None = None
+    conn: Connection,
+    lora_ids: Sequence[int],
+    names: TagNames | None = None,
+    words: Words | None = None,
 ) -> list[SearchRecord]:
     """Return what can be searched of these loras, in this order; those that cannot be searched are left out.
 
     Of a lora whose files lie in several roots only those in roots of the catalog count. Callers that read
-    more than one batch keep `names` between them.
+    more than one batch keep `names` between them. Without `words` no level is estimated.
     """
     names = names or TagNames()
     found: dict[int, SearchRecord] = {}
@@ -103,9 +74,14 @@ def search_records(
         files = _files(conn, rows)
         rows = [row for row in rows if row.id in files]
         sidecars = _sidecars(conn, files)
-        tags = _tags(conn, [row.tags or b"" for row in rows], names)
+        curations = curation_of(conn, files)
+        choices = {key: one.civitai for key, one in curations.items() if one.civitai is not None}
+        links = links_of(conn, {key: [one.id for one in some] for key, some in files.items()}, choices)
+        tags = tags_of(conn, [row.tags or b"" for row in rows], names)
         for row, tagged in zip(rows, tags, strict=True):
-            found[row.id] = _record(row, files[row.id], tagged, sidecars.get(row.id, ()))
+            record = _record(row, files[row.id], tagged, sidecars.get(row.id, ()))
+            known = replace(record, curation=curations.get(row.id), link=links.get(row.id))
+            found[row.id] = replace(known, nsfw=level_of(_voices(known), words))
     return [found[lora_id] for lora_id in lora_ids if lora_id in found]
 
 
@@ -119,6 +95,7 @@ _LORAS: Select[Any] = select(
     LORA.c.mtime_ns,
     LORA.c.first_seen,
     LORA.c.primary_file_id,
+    *corrections.COLUMNS.values(),
     HEADER.c.identification,
     HEADER.c.triggers,
     HEADER.c.tags,
@@ -150,23 +127,45 @@ def _record(
     tags: tuple[tuple[str, int], ...],
     sidecars: tuple[SidecarFacts, ...],
 ) -> SearchRecord:
-    words = _words(row.triggers) if row.triggers else {}
+    words = trigger_words(row.triggers) if row.triggers else {}
+    found = {name: value for name, value in zip(COLUMNS, row, strict=False) if value is not None}
+    kind, header = corrected_facts(row, found or _NO_HEADER)
     return SearchRecord(
         id=row.id,
-        kind=row.kind,
+        kind=kind,
         name=row.name,
         size=row.size,
         date=row.mtime_ns // 1_000_000,
         added=row.first_seen,
         files=files,
-        header={name: value for name, value in zip(COLUMNS, row, strict=False) if value is not None}
-        or _NO_HEADER,
+        header=header,
         targets=_targets(row.identification) if row.identification else (),
-        claimed=_texts(words.get("claimed", ())),
-        datasets=_texts(words.get("folders", ())),
+        claimed=claimed_texts(words.get("claimed", ())),
+        datasets=claimed_texts(words.get("folders", ())),
         tags=tags,
         description=row.description,
         sidecars=sidecars,
+    )
+
+
+def corrected_facts(row: Row[Any], header: Mapping[str, object]) -> tuple[str, Mapping[str, object]]:
+    """Return the kind and the columns of a header as the user corrected them."""
+    said = corrections.corrections(row)
+    if not said:
+        return row.kind, header
+    shown = corrections.corrected({"base_model": None, "kind": row.kind, **header}, said)
+    kind = str(shown.pop("kind"))
+    return kind, {name: value for name, value in shown.items() if value is not None}
+
+
+def _voices(record: SearchRecord) -> Voices:
+    return Voices(
+        record.name,
+        record.header,
+        tags=record.tags,
+        sidecars=[Beside(told) for told in record.sidecars],
+        link=record.link,
+        curation=record.curation,
     )
 
 
@@ -176,14 +175,14 @@ def _targets(identification: bytes) -> tuple[str, ...]:
     return tuple(cast("dict[str, list[str]]", unpack_json(identification)).get("targets", ()))
 
 
-def _words(packed: bytes) -> dict[str, Any]:
+def trigger_words(packed: bytes) -> dict[str, Any]:
     """Unpack trigger words without the tags that end them: they are most of it, and stand in a column too."""
     words, cut, _ = packed.partition(b',"tags":[')
     return cast("dict[str, Any]", unpack_json(words + b"}" if cut else packed))
 
 
-def _texts(words: Iterable[Mapping[str, str]]) -> tuple[str, ...]:
-    # They are as the header has them, and not all that JSON can say can be indexed.
+def claimed_texts(words: Iterable[Mapping[str, str]]) -> tuple[str, ...]:
+    """Return trigger words as texts, without what not every database and index can hold."""
     return tuple([clean_text(word["word"]) for word in words])
 
 
@@ -261,98 +260,3 @@ def _verdicts(claims: bytes | None) -> tuple[str, ...]:
         return ()
     found = cast("list[dict[str, str]]", unpack_json(claims))
     return tuple(dict.fromkeys([claim["verdict"] for claim in found]))
-
-
-def _tags(conn: Connection, blobs: Sequence[bytes], names: TagNames) -> Iterator[tuple[tuple[str, int], ...]]:
-    """Yield the tags of each blob with their counts, in the order of the blob.
-
-    What an author wrote between full-width commas are several tags: trainers split captions at ASCII ones.
-    """
-    packed = _Packed(blobs)
-    written = names.of(conn, packed.ids())
-    pairs = [*zip(written, packed.counts().tolist(), strict=True)]
-    start = 0
-    for end in packed.pairs_up_to():
-        text = "\n".join(written[start:end])
-        joined = any(comma in text for comma in _FULL_WIDTH)
-        yield _apart(pairs[start:end]) if joined else tuple(pairs[start:end])
-        start = end
-
-
-_FULL_WIDTH = "，、"
-_COMMAS = re.compile(f"[{_FULL_WIDTH}]")
-
-
-def _apart(pairs: Sequence[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
-    found: dict[str, int] = {}
-    for written, count in pairs:
-        if _COMMAS.search(written) is None:
-            found[written] = found.get(written, 0) + count
-            continue
-        for part in _COMMAS.split(written):
-            if tag := part.strip():
-                found[tag] = found.get(tag, 0) + count
-    return tuple(found.items())
-
-
-class _Packed:
-    """Blobs that `pack_tags` made, unpacked together: one by one it takes longer than all the rest."""
-
-    def __init__(self, blobs: Sequence[bytes]) -> None:
-        self._sizes = np.fromiter(map(len, blobs), np.int64, len(blobs))
-        self._bytes = np.frombuffer(b"".join(blobs), np.uint8)
-        # Where each number ends, and how many bytes it has.
-        self._last = np.flatnonzero(self._bytes < 0x80)
-        self._lengths = self._last + 1
-        self._lengths[1:] -= self._lengths[:-1].copy()
-
-    def ids(self) -> NDArray[np.int64]:
-        """Return the tag ids of all blobs."""
-        return self._numbers(self._last[::2], self._lengths[::2])
-
-    def counts(self) -> NDArray[np.int64]:
-        """Return the counts of all blobs."""
-        return self._numbers(self._last[1::2], self._lengths[1::2])
-
-    def pairs_up_to(self) -> list[int]:
-        """Return how many pairs there are up to the end of each blob."""
-        ends: list[int] = (np.searchsorted(self._last, np.cumsum(self._sizes)) // 2).tolist()
-        return ends
-
-    def _numbers(self, last: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-        numbers = self._bytes[last].astype(np.int64)
-        back, longer = 1, np.flatnonzero(lengths > 1)
-        while len(longer):
-            numbers[longer] = numbers[longer] << 7 | self._bytes[last[longer] - back] & 0x7F
-            back += 1
-            longer = longer[lengths[longer] > back]
-        return numbers
-
-
-class TagSample(NamedTuple):
-    """Tags of some loras with how many of these have each, most first; `distinct` tells how many there are.
-
-    `loras` tells how many loras were looked at.
-    """
-
-    tags: list[tuple[str, int]]
-    distinct: int
-    loras: int
-
-
-def tags_sample(conn: Connection, lora_ids: Sequence[int], *, top: int = TOP_TAGS) -> TagSample:
-    """Return the `top` tags that most of these loras have; only the first 2,000 loras are looked at.
-
-    What an author wrote between full-width commas is found by its parts, so it is no tag to choose.
-    """
-    looked_at = lora_ids[:SAMPLE]
-    blobs: list[bytes] = []
-    for part in in_chunks(looked_at):
-        query = select(HEADER.c.tags).join(LORA, LORA.c.header_id == HEADER.c.id).where(LORA.c.id.in_(part))
-        blobs += conn.execute(query).scalars().all()
-    ids, counts = np.unique(_Packed(blobs).ids(), return_counts=True)
-    most = np.argsort(-counts, kind="stable")[:top].tolist()
-    names = tag_names(conn, [int(ids[place]) for place in most])
-    found = [(names.get(int(ids[place]), ""), int(counts[place])) for place in most]
-    tags = [(name, count) for name, count in found if name and not _COMMAS.search(name)]
-    return TagSample(tags, len(ids) - (len(found) - len(tags)), len(looked_at))

@@ -6,11 +6,12 @@ import hashlib
 import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from sqlalchemy import and_, bindparam, delete, exists, select, update
+from sqlalchemy import and_, bindparam, delete, exists, null, select, update
 
 from registry.catalog import tables
 from registry.catalog.keys import in_chunks
 from registry.catalog.problems import replace_problems
+from registry.catalog.written import ours_of
 from registry.formats.packing import unpack_json
 from registry.told import Licence, RemoteImage, SidecarAnswer, SidecarFacts, UserFacts
 from registry.views import Note
@@ -147,11 +148,34 @@ def sidecars_of(conn: Connection, file_ids: Iterable[int]) -> dict[int, list[Row
     return _rows(conn, select(SIDECAR).select_from(_THERE), file_ids)
 
 
+def told_of(conn: Connection, file_ids: Iterable[int]) -> dict[int, list[tuple[Row[Any], SidecarFacts]]]:
+    """Return the rows of sidecars that say something, each with what it says but for what we wrote there."""
+    rows = sidecars_of(conn, file_ids)
+    return _told(conn, {key: [row for row in some if row.facts is not None] for key, some in rows.items()})
+
+
 def facts_of(conn: Connection, file_ids: Iterable[int]) -> dict[int, list[SidecarFacts]]:
-    """Return what the sidecars beside files say but for their images, by file and in the order of names."""
-    query = select(SIDECAR.c.file_id, SIDECAR.c.facts).select_from(_THERE).where(SIDECAR.c.facts.is_not(None))
-    rows = _rows(conn, query, file_ids)
-    return {file_id: [unpack_facts(row.facts) for row in some] for file_id, some in rows.items()}
+    """Return what the sidecars beside files say but for their images and for what we wrote there.
+
+    By file and in the order of names.
+    """
+    columns = (SIDECAR.c.file_id, SIDECAR.c.family, SIDECAR.c.facts, null().label("images"))
+    query = select(*columns).select_from(_THERE).where(SIDECAR.c.facts.is_not(None))
+    told = _told(conn, _rows(conn, query, file_ids))
+    return {file_id: [facts for _, facts in some] for file_id, some in told.items()}
+
+
+def _told(
+    conn: Connection, rows: Mapping[int, list[Row[Any]]]
+) -> dict[int, list[tuple[Row[Any], SidecarFacts]]]:
+    ours = ours_of(conn, rows)
+    found: dict[int, list[tuple[Row[Any], SidecarFacts]]] = {}
+    for file_id, some in rows.items():
+        for row in some:
+            facts, mine = unpack_facts(row.facts, row.images), ours.get((file_id, row.family))
+            told = facts if mine is None else mine.taken_from(facts)
+            found.setdefault(file_id, []).append((row, told))
+    return found
 
 
 def is_hashed(verified: object, hash_state: str) -> bool:
@@ -225,6 +249,7 @@ def _values(read: SidecarRead, rules: int, now: int) -> dict[str, object]:
         "facts": read.answer.facts,
         "images": read.answer.images,
         "digest": _digest(read.answer),
+        "sha256": read.answer.sha256,
         **_stamp(read, rules),
     }
 

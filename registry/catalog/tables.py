@@ -185,7 +185,8 @@ class Lora(SQLModel, table=True):
     """One set of weights.
 
     `identity` is `data:<data_sha256>`, `file:<sha256>` or, until hashed, `new:<file id>`. The columns after
-    `header_id` repeat the primary file's, so that lists sort and page on an index.
+    `header_id` repeat the primary file's, so that lists sort and page on an index; `set_...` repeat what the
+    user corrected, so that lists filter on it.
     """
 
     __tablename__ = "lora"
@@ -216,6 +217,10 @@ class Lora(SQLModel, table=True):
     mtime_ns: int = Field(sa_column=Column(BigInteger, nullable=False))
     first_seen: int = Field(sa_column=_time())
     replaces_id: int | None = Field(default=None, sa_column=Column(BigInteger))
+    set_kind: str | None = Field(default=None, sa_column=Column(Text))
+    set_architecture: str | None = Field(default=None, sa_column=Column(Text))
+    set_base_model: str | None = Field(default=None, sa_column=Column(Text))
+    set_adapter: str | None = Field(default=None, sa_column=Column(Text))
 
 
 class LoraRedirect(SQLModel, table=True):
@@ -301,8 +306,9 @@ class Companion(SQLModel, table=True):
 class Sidecar(SQLModel, table=True):
     """What was read in a sidecar; `facts` are packed, and none where it says nothing or cannot be read.
 
-    `images` are those of the facts, compressed, and `digest` is of both. `rules` is the version of the rules
-    it was read by, `problem` what is wrong with it. An `inode` of 0 is one that is not known.
+    `images` are those of the facts, compressed, and `digest` is of both, `sha256` of the bytes of the file.
+    `rules` is the version of the rules it was read by, `problem` what is wrong with it. An `inode` of 0 is
+    one that is not known.
     """
 
     __tablename__ = "sidecar"
@@ -320,6 +326,145 @@ class Sidecar(SQLModel, table=True):
     images: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
     digest: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
     problem: str | None = Field(default=None, sa_column=Column(Text))
+    sha256: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+
+
+class Written(SQLModel, table=True):
+    """What we wrote beside a file for a tool: the name, the SHA-256 of the bytes, and what of them is ours.
+
+    `ours` is packed JSON of `registry.formats.ours`. A family has one sidecar beside a file, which may be
+    renamed with it.
+    """
+
+    __tablename__ = "written"
+    file_id: int = Field(sa_column=_ref("file.id", primary=True))
+    family: str = Field(sa_column=Column(Text, primary_key=True))
+    tool: str = Field(sa_column=Column(Text, nullable=False))
+    name_raw: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    sha256: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    ours: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    at: int = Field(sa_column=_time())
+
+
+class RemoteModel(SQLModel, table=True):
+    """A model of Civitai by its id there: as it was sent, compressed, and as it is understood, packed.
+
+    `facts` has no versions: those are rows of `remote_version`. `checked_at` is when it was asked for last,
+    `gone_at` since when it is no longer there; what was known of it stays.
+    """
+
+    __tablename__ = "remote_model"
+    id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    source: str = Field(sa_column=Column(Text, nullable=False))
+    raw: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    facts: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    newest_at: int | None = Field(default=None, sa_column=_time(nullable=True))
+    fetched_at: int | None = Field(default=None, sa_column=_time(nullable=True))
+    checked_at: int = Field(sa_column=_time())
+    gone_at: int | None = Field(default=None, sa_column=_time(nullable=True))
+
+
+class RemoteVersion(SQLModel, table=True):
+    """A version of a model of Civitai by its id there.
+
+    `raw` and `facts` are as in `remote_model`, and none of a version that is known from its model alone;
+    `images` are those of the facts, compressed. `listed` says that its model names it as published.
+    """
+
+    __tablename__ = "remote_version"
+    __table_args__ = (Index("ix_remote_version_model_id", "model_id"),)
+    id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    source: str = Field(sa_column=Column(Text, nullable=False))
+    model_id: int | None = Field(default=None, sa_column=Column(BigInteger))
+    name: str | None = Field(default=None, sa_column=Column(Text))
+    base_model: str | None = Field(default=None, sa_column=Column(Text))
+    published_at: int | None = Field(default=None, sa_column=_time(nullable=True))
+    early_until: int | None = Field(default=None, sa_column=_time(nullable=True))
+    listed: int = Field(default=0, sa_column=Column(SmallInteger, nullable=False))
+    raw: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    facts: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    images: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    fetched_at: int | None = Field(default=None, sa_column=_time(nullable=True))
+    gone_at: int | None = Field(default=None, sa_column=_time(nullable=True))
+
+
+class RemoteHash(SQLModel, table=True):
+    """A hash of a file of weights of a version: `sha256` whole, `autov3` with 12 digits."""
+
+    __tablename__ = "remote_hash"
+    __table_args__ = (Index("ix_remote_hash_version_id", "version_id"), {"sqlite_with_rowid": False})
+    value: str = Field(sa_column=Column(KeyText, primary_key=True))
+    version_id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    kind: str = Field(sa_column=Column(Text, nullable=False))
+
+
+class RemoteLookup(SQLModel, table=True):
+    """What asking for the SHA-256 of a file came to: `state` is one of `registry.civitai.policy`.
+
+    `by` is the kind of hash that found it, or the other service that did. `tries` counts answers of one
+    state in a row.
+    """
+
+    __tablename__ = "remote_lookup"
+    __table_args__ = (Index("ix_remote_lookup_state", "state"), {"sqlite_with_rowid": False})
+    sha256: str = Field(sa_column=Column(KeyText, primary_key=True))
+    state: str = Field(sa_column=Column(Text, nullable=False))
+    by: str | None = Field(default=None, sa_column=Column(Text))
+    asked_at: int = Field(sa_column=_time())
+    tries: int = Field(default=0, sa_column=Column(Integer, nullable=False))
+    gone_at: int | None = Field(default=None, sa_column=_time(nullable=True))
+    error: str | None = Field(default=None, sa_column=Column(Text))
+
+
+class RemoteMatch(SQLModel, table=True):
+    """A version that has a file with a SHA-256; `believed` once its details named that very hash."""
+
+    __tablename__ = "remote_match"
+    __table_args__ = (Index("ix_remote_match_version_id", "version_id"), {"sqlite_with_rowid": False})
+    sha256: str = Field(sa_column=Column(KeyText, primary_key=True))
+    version_id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    believed: int = Field(default=0, sa_column=Column(SmallInteger, nullable=False))
+
+
+class Picture(SQLModel, table=True):
+    """A picture by the SHA-256 of its bytes as they came; the picture itself lies in the data folder.
+
+    `size` is of those bytes, `thumbnail` of what is shown, none of a video that nobody could look into.
+    `original` says that those bytes are kept too.
+    """
+
+    __tablename__ = "picture"
+    key: str = Field(sa_column=Column(KeyText, primary_key=True))
+    media_type: str = Field(sa_column=Column(Text, nullable=False))
+    width: int | None = Field(default=None, sa_column=Column(Integer))
+    height: int | None = Field(default=None, sa_column=Column(Integer))
+    size: int = Field(sa_column=Column(BigInteger, nullable=False))
+    thumbnail: int | None = Field(default=None, sa_column=Column(BigInteger))
+    original: int = Field(default=0, sa_column=Column(SmallInteger, nullable=False))
+    stored_at: int = Field(sa_column=_time())
+
+
+class PictureOf(SQLModel, table=True):
+    """What a picture is of, or why there is none.
+
+    `kind` says whose id `of_id` is and what `name` is: `civitai` a version and an address, `file` a file and
+    the raw name of what lies beside it, `header` a header and the place in it, `user` a lora and the key.
+    `size` and `mtime_ns` are of what lies beside a file, `tries` counts failures in a row.
+    """
+
+    __tablename__ = "picture_of"
+    __table_args__ = (Index("ix_picture_of_key", "key"), {"sqlite_with_rowid": False})
+    kind: str = Field(sa_column=Column(Text, primary_key=True))
+    of_id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    name: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    place: int = Field(default=0, sa_column=Column(Integer, nullable=False))
+    key: str | None = Field(default=None, sa_column=Column(KeyText))
+    nsfw_level: int | None = Field(default=None, sa_column=Column(SmallInteger))
+    size: int | None = Field(default=None, sa_column=Column(BigInteger))
+    mtime_ns: int | None = Field(default=None, sa_column=Column(BigInteger))
+    at: int = Field(sa_column=_time())
+    tries: int = Field(default=0, sa_column=Column(Integer, nullable=False))
+    error: str | None = Field(default=None, sa_column=Column(Text))
 
 
 class Problem(SQLModel, table=True):
@@ -338,6 +483,61 @@ class Problem(SQLModel, table=True):
     at: int = Field(sa_column=_time())
 
 
+class Curation(SQLModel, table=True):
+    """One thing that the user noted of a lora: a field of `registry.curation` with its packed value."""
+
+    __tablename__ = "curation"
+    lora_id: int = Field(sa_column=_ref("lora.id", primary=True))
+    field: str = Field(sa_column=Column(Text, primary_key=True))
+    value: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    at: int = Field(sa_column=_time())
+    actor: str | None = Field(default=None, sa_column=Column(Text))
+
+
+class CurationHistory(SQLModel, table=True):
+    """What a field of curation was and became, packed; no value is none noted.
+
+    `kind` is `edit`, `undo`, `import`, `carry`, `merge` or `conflict`: then `old` is the value that lost and
+    `new` the one that stayed. All rows of one action have its `batch`, the id of its first row.
+    """
+
+    __tablename__ = "curation_history"
+    __table_args__ = (
+        Index("ix_curation_history_lora_id_id", "lora_id", "id"),
+        Index("ix_curation_history_batch", "batch"),
+        AUTOINCREMENT,
+    )
+    id: int = Field(sa_column=_id())
+    lora_id: int = Field(sa_column=_ref("lora.id"))
+    field: str = Field(sa_column=Column(Text, nullable=False))
+    old: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    new: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    at: int = Field(sa_column=_time())
+    actor: str | None = Field(default=None, sa_column=Column(Text))
+    kind: str = Field(sa_column=Column(Text, nullable=False))
+    batch: int = Field(sa_column=Column(BigInteger, nullable=False))
+
+
+class NoteWaiting(SQLModel, table=True):
+    """Notes of a lora that is not here yet: a line of an archive of notes, by the SHA-256 of it.
+
+    `identity` is that of the lora; where it has no hash, `quick_key` is that of the file it is about.
+    """
+
+    __tablename__ = "note_waiting"
+    __table_args__ = (
+        Index("ix_note_waiting_identity", "identity"),
+        Index("ix_note_waiting_quick_key", "quick_key"),
+        AUTOINCREMENT,
+    )
+    id: int = Field(sa_column=_id())
+    digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False, unique=True))
+    identity: str | None = Field(default=None, sa_column=Column(KeyText))
+    quick_key: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    line: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    at: int = Field(sa_column=_time())
+
+
 class Change(SQLModel, table=True):
     """The log that indexes, pickers and feeds follow; `generation` is its highest `seq`."""
 
@@ -353,7 +553,11 @@ class Change(SQLModel, table=True):
 
 
 class Token(SQLModel, table=True):
-    """A bearer token, known by the SHA-256 of its secret only."""
+    """A bearer token, known by the SHA-256 of its secret only.
+
+    `tool` is the profile that it chooses; `nsfw_pictures` and `nsfw_entries` are the highest levels, as bits,
+    that whoever has it is sent.
+    """
 
     __tablename__ = "token"
     __table_args__ = AUTOINCREMENT
@@ -364,6 +568,9 @@ class Token(SQLModel, table=True):
     created_at: int = Field(sa_column=_time())
     used_at: int | None = Field(default=None, sa_column=_time(nullable=True))
     revoked_at: int | None = Field(default=None, sa_column=_time(nullable=True))
+    tool: str | None = Field(default=None, sa_column=Column(Text))
+    nsfw_pictures: int | None = Field(default=None, sa_column=Column(SmallInteger))
+    nsfw_entries: int | None = Field(default=None, sa_column=Column(SmallInteger))
 
 
 class SavedSearch(SQLModel, table=True):

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import func, insert, select, update
 
 from registry.catalog import tables
 from registry.errors import BadRequest, Conflict, NotFound
+from registry.formats.nsfw import LEVELS, NAMES
 from registry.formats.packing import clean_text
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Row
 
     from registry.catalog.engine import Unit
 
@@ -21,6 +22,18 @@ TOKEN = tables.TABLES["token"]
 # Each role may do what the ones before it may.
 ROLES = ("read", "write", "admin")
 PREFIX = "lrt_"
+
+
+class TokenScope(NamedTuple):
+    """What a token chooses and how far it reaches.
+
+    `tool` is the name of a profile. `nsfw_pictures` and `nsfw_entries` are the highest levels that whoever
+    has the token is sent, as bits of `registry.formats.nsfw`; `None` limits nothing.
+    """
+
+    tool: str | None = None
+    nsfw_pictures: int | None = None
+    nsfw_entries: int | None = None
 
 
 class TokenView(NamedTuple):
@@ -32,34 +45,33 @@ class TokenView(NamedTuple):
     created_at: int
     used_at: int | None
     revoked_at: int | None
+    scope: TokenScope
 
 
-# The fields of a TokenView.
-_COLUMNS = (
-    TOKEN.c.id,
-    TOKEN.c.name,
-    TOKEN.c.role,
-    TOKEN.c.created_at,
-    TOKEN.c.used_at,
-    TOKEN.c.revoked_at,
-)
+_WHOLE = TokenScope()
+_OWN = TokenView._fields[:-1]
+_COLUMNS = tuple(TOKEN.c[name] for name in (*_OWN, *TokenScope._fields))
 
 
-def create_token(unit: Unit, name: str, role: str) -> str:
+def create_token(unit: Unit, name: str, role: str, scope: TokenScope = _WHOLE) -> str:
     """Make a token and return its secret, which is not kept.
 
-    A revoked token of that name stays in the list as `NAME (revoked ID)`. Raises BadRequest for an empty name
-    or unknown role, Conflict for the name of a token that can be used.
+    A revoked token of that name stays in the list as `NAME (revoked ID)`. Whether there is such a tool is for
+    the configuration to say. Raises BadRequest for an empty name, an unknown role or what is no level,
+    Conflict for the name of a token that can be used.
     """
     name = name.strip()
     if not name or len(name) > 100 or not name.isprintable():
         raise BadRequest("a token needs a name of up to 100 printable characters")
     if role not in ROLES:
         raise BadRequest(f"there is no role {role!r}", remedy=f"roles are {', '.join(ROLES)}")
+    if not {scope.nsfw_pictures, scope.nsfw_entries} <= {None, *NAMES}:
+        raise BadRequest("that is no level", remedy=f"levels are {', '.join(LEVELS)}")
     _free_name(unit, name)
     # 32 random bytes cannot be guessed, so one round of SHA-256 is as good as a slow password hash.
     secret = PREFIX + secrets.token_urlsafe(32)
-    unit.conn.execute(insert(TOKEN).values(name=name, role=role, digest=_digest(secret), created_at=unit.now))
+    row = {"name": name, "role": role, "digest": _digest(secret), "created_at": unit.now}
+    unit.conn.execute(insert(TOKEN).values(row | scope._asdict()))
     return secret
 
 
@@ -82,7 +94,7 @@ def _free_name(unit: Unit, name: str) -> None:
 
 def list_tokens(conn: Connection) -> list[TokenView]:
     """Return all tokens, revoked ones too."""
-    return [TokenView(*row) for row in conn.execute(select(*_COLUMNS).order_by(TOKEN.c.id))]
+    return [_view(row) for row in conn.execute(select(*_COLUMNS).order_by(TOKEN.c.id))]
 
 
 def revoke_token(unit: Unit, name: str) -> None:
@@ -97,7 +109,7 @@ def find_token(conn: Connection, secret: str) -> TokenView | None:
     row = conn.execute(
         select(*_COLUMNS).where(TOKEN.c.digest == _digest(secret), TOKEN.c.revoked_at.is_(None))
     ).first()
-    return TokenView(*row) if row else None
+    return _view(row) if row else None
 
 
 def is_usable(conn: Connection, token_id: int) -> bool:
@@ -114,6 +126,10 @@ def used_token(unit: Unit, token_id: int) -> None:
 def any_token(conn: Connection) -> bool:
     """Whether there is a token that can be used."""
     return bool(conn.execute(select(func.count()).where(TOKEN.c.revoked_at.is_(None))).scalar())
+
+
+def _view(row: Row[Any]) -> TokenView:
+    return TokenView._make((*row[: len(_OWN)], TokenScope._make(row[len(_OWN) :])))
 
 
 def _digest(secret: str) -> str:

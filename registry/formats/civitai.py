@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from registry.formats.nsfw import highest_of
 from registry.formats.packing import clean_text
 from registry.formats.values import MAX_INT, as_float, as_int, is_shallow
 from registry.told import Licence, RemoteFile, RemoteImage, RemoteModel, RemoteVersion
@@ -198,6 +199,7 @@ def _version(
 ) -> RemoteVersion | None:
     if not _may_be_version(answer):
         return None
+    images = _first(map(image_of, _list(answer.get("images"))), MAX_IMAGES)
     return RemoteVersion(
         id=_positive(answer.get("id")),
         model_id=model_id,
@@ -217,7 +219,8 @@ def _version(
         mode=text(model.get("mode"), MAX_NAME),
         stats=_stats(answer.get("stats")),
         files=_first(map(_file, _list(answer.get("files"))), MAX_FILES),
-        images=_first(map(image_of, _list(answer.get("images"))), MAX_IMAGES),
+        images=images,
+        images_level=highest_of(image.nsfw_level for image in images),
     )
 
 

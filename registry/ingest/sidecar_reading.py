@@ -5,12 +5,14 @@ Imports only formats, wire and what the header phase has already, so that a work
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import zlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from registry.formats.nsfw import highest_of
 from registry.formats.packing import clean_text, pack_json
 from registry.hashing.opening import LAST_TIME, bounded_time
 from registry.ingest.derive import fold_inode
@@ -22,7 +24,7 @@ from registry.wire.sidecars import MAX_SIDECAR, BadSidecar, read_sidecar
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SIDECAR_RULES: Final = 1
+SIDECAR_RULES: Final = 2
 """Raise it when sidecars are understood better: they are then read again."""
 _FLAGS: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _OUTSIDE: Final = "it is a link to outside of its root and all others"
@@ -97,7 +99,8 @@ def _content(asked: Asked) -> SidecarAnswer | None:
             data = file.read(MAX_SIDECAR + 1)
     finally:
         os.close(descriptor)
-    return _understood(asked.family, stamp, data)
+    answer = _understood(asked.family, stamp, data)
+    return answer if len(data) > MAX_SIDECAR else answer._replace(sha256=hashlib.sha256(data).digest())
 
 
 def _understood(family: str, stamp: Stamp, data: bytes) -> SidecarAnswer:
@@ -106,7 +109,9 @@ def _understood(family: str, stamp: Stamp, data: bytes) -> SidecarAnswer:
         if facts is None:
             return SidecarAnswer(*stamp)
         images = zlib.compress(pack_json(facts.images)) if facts.images else None
-        return SidecarAnswer(*stamp, facts.tool, pack_json(replace(facts, images=())), images)
+        level = highest_of(image.nsfw_level for image in facts.images)
+        packed = pack_json(replace(facts, images=(), images_level=level))
+        return SidecarAnswer(*stamp, facts.tool, packed, images)
     except BadSidecar as error:
         return SidecarAnswer(*stamp, problem=clean_text(str(error)))
     except Exception:  # noqa: BLE001 - a stranger's file must never end the work on others

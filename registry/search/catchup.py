@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 from registry.catalog.changes import changes_since, pruned_to, started_at
 from registry.catalog.counting import stamp
 from registry.catalog.loras import loras_of_root
-from registry.catalog.searching import TagNames, count_searchable, search_records, searchable_ids
+from registry.catalog.searching import count_searchable, search_records, searchable_ids
+from registry.catalog.tag_lists import TagNames
 from registry.errors import Cancelled, IndexDamaged
 from registry.search.index import Place, State, Writer
 
@@ -139,7 +140,7 @@ class Follower:
         for start in range(0, len(lora_ids), BATCH):
             self._ask()
             part = lora_ids[start : start + BATCH]
-            writer.replace(part, search_records(conn, part, self._names))
+            writer.replace(part, search_records(conn, part, self._names, self._place.words))
 
     def _index_root(self, root_id: int) -> None:
         after = 0
@@ -176,7 +177,7 @@ class Follower:
                 self._report(Progress("rebuilding", done, total))
                 with self._catalog.read() as conn:
                     part = searchable_ids(conn, after, BATCH)
-                    writer.add(search_records(conn, part, self._names))
+                    writer.add(search_records(conn, part, self._names, self._place.words))
                 done += len(part)
                 if len(part) < BATCH:
                     break
@@ -187,7 +188,10 @@ class Follower:
             raise
         finally:
             gc.set_threshold(*rounds)
-        self._writer, self._state = writer, State(name, now.generation, now.at, documents)
+        self._writer, self._state = (
+            writer,
+            State(name, now.generation, now.at, documents, words=self._place.digest),
+        )
         self._place.keep(self._state)
         self._place.clear(name)
         # What changed while it was made.

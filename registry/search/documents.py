@@ -23,7 +23,7 @@ from registry.search.units import comparable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from registry.search.fields import Read
+    from registry.search.readers import Read
     from registry.views import SearchRecord
 
 _INT64: Final = 1 << 63
@@ -301,7 +301,7 @@ _HEADER_ROWS: Final = tuple(
 )
 _ROWS: Final = tuple(_laid_out(row) for row in TABLE if row.column is None)
 _COLUMNS: Final = tuple(
-    (f"t_{column.name}", f"b_{column.name}" if column.field else None, column.read, column.times)
+    (f"t_{column.name}", f"b_{column.name}" if column.counts_apart else None, column.read, column.times)
     for column in COLUMNS
     if column.name != TAGS
 )

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 RANKED: Final = 1000
 """Hits by relevance that can be paged through; what is beyond is found by saying more, or by another sort."""
-_NEWEST: Final = Sort("added", descending=True)
+NEWEST: Final = Sort("added", descending=True)
 _MORE: Final = 100  # hits that are looked at beyond a page, for the sake of equal ones
 _PLACES: Final = 4  # decimals of a score that count; hits closer than that are equal
 
@@ -107,7 +107,7 @@ class Engine:
         Raises BadRequest for a facet or cursor that does not exist, IndexDamaged where there is no
         index to ask.
         """
-        order = sort or (Sort(RELEVANCE) if has_words(where) else _NEWEST)
+        order = sort or (Sort(RELEVANCE) if has_words(where) else NEWEST)
         wanted = counting.check_facets(facets)
         place = None if cursor is None else _decode(cursor, order)
         if limit < 1:

@@ -5,18 +5,20 @@ One row drives the query language, the matcher, the index, facets, sorts, help t
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from registry.formats.markup import readable
+from registry.formats import nsfw
+from registry.formats.licences import WORDS as LICENCE_WORDS
 from registry.identify.names import ADAPTERS, ARCHITECTURES
-from registry.views import SearchRecord
+from registry.search import readers as of
 
-_LAST: Final = 253_402_300_799  # seconds: the last year that has four digits
-Read = Callable[[SearchRecord], Iterable[object]]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from registry.search.readers import Read
+    from registry.views import SearchRecord
 
 
 class Kind(Enum):
@@ -67,168 +69,6 @@ class Field:
     column: str | None = None
 
 
-def _column(name: str) -> Read:
-    def read(record: SearchRecord) -> Iterable[object]:
-        value = record.header.get(name)
-        return () if value is None else (value,)
-
-    return read
-
-
-def _first_number(name: str) -> Callable[[SearchRecord], str | int | float | None]:
-    def value(record: SearchRecord) -> str | int | float | None:
-        found = record.header.get(name)
-        return found if isinstance(found, int | float) else None
-
-    return value
-
-
-def _shown(name: str) -> Callable[[SearchRecord], Iterable[str]]:
-    def values(record: SearchRecord) -> Iterable[str]:
-        value = record.header.get(name)
-        return () if value in {None, ""} else (str(value),)
-
-    return values
-
-
-def _names(record: SearchRecord) -> Iterable[str]:
-    yield from dict.fromkeys(file.name for file in record.files)
-    for name in ("output_name", "title"):
-        if isinstance(value := record.header.get(name), str) and value:
-            yield value
-    yield from dict.fromkeys(
-        name for told in record.sidecars for name in (told.user.title, told.name) if name
-    )
-
-
-def _triggers(record: SearchRecord) -> Iterable[str]:
-    yield from record.claimed
-    yield from record.datasets
-    yield from _told_triggers(record)
-
-
-def _told_triggers(record: SearchRecord) -> Iterable[str]:
-    for told in record.sidecars:
-        yield from told.trigger_words
-        if told.user.activation_text:
-            yield told.user.activation_text
-
-
-def _whole_names(record: SearchRecord) -> Iterable[str]:
-    yield from dict.fromkeys(file.name for file in record.files)
-
-
-def _architecture(record: SearchRecord) -> Iterable[str]:
-    yield str(record.header.get("architecture") or "unknown")
-
-
-def _adapter(record: SearchRecord) -> Iterable[str]:
-    yield str(record.header.get("adapter") or "unknown")
-
-
-def _resolution(width: str, height: str) -> Read:
-    def read(record: SearchRecord) -> Iterable[object]:
-        w, h = record.header.get(width), record.header.get(height)
-        if isinstance(w, int) and isinstance(h, int):
-            yield (w, h)
-
-    return read
-
-
-def _shown_resolution(record: SearchRecord) -> Iterable[str]:
-    for found in _resolution("resolution_width", "resolution_height")(record):
-        if isinstance(found, tuple):
-            yield f"{found[0]}x{found[1]}"
-
-
-def _longer_side(record: SearchRecord) -> int | None:
-    sides = [record.header.get(name) for name in ("resolution_width", "resolution_height")]
-    return max((side for side in sides if isinstance(side, int)), default=None)
-
-
-def _missing(record: SearchRecord) -> bool:
-    return not any(file.state == "present" for file in record.files)
-
-
-def _duplicate(record: SearchRecord) -> bool:
-    return sum(file.state == "present" for file in record.files) > 1
-
-
-def _yes_no(value: Callable[[SearchRecord], bool]) -> Callable[[SearchRecord], Iterable[str]]:
-    return lambda record: ("yes" if value(record) else "no",)
-
-
-def _year(record: SearchRecord) -> Iterable[object]:
-    yield dt.datetime.fromtimestamp(min(max(record.date / 1000, 0), _LAST), dt.UTC).year
-
-
-def _trained(record: SearchRecord) -> Iterable[object]:
-    for name in ("finished_at", "started_at"):
-        if isinstance(moment := record.header.get(name), int):
-            yield moment
-            return
-
-
-def _things(record: SearchRecord) -> Iterable[str]:
-    """Give what a lora has, by the names that `has:` knows."""
-    companions = {kind for file in record.files for kind in file.companions}
-    having = {
-        "preview": "preview" in companions,
-        "sidecar": "sidecar" in companions,
-        "triggers": bool(record.claimed or any(_told_triggers(record))),
-        "tags": bool(record.tags),
-        "datasets": bool(record.datasets),
-        "title": bool(record.header.get("title")),
-        "description": bool(record.description),
-        "comment": bool(record.header.get("comment")),
-        "training": bool(record.header.get("trainer") or record.header.get("steps")),
-        "hash": any(file.hashed for file in record.files),
-        "claims": any(file.verdicts for file in record.files),
-        "civitai": any(told.model_id is not None for told in record.sidecars),
-        "notes": any(told.user.notes for told in record.sidecars),
-    }
-    return tuple(name for name, there in having.items() if there)
-
-
-def _of_files(attribute: str) -> Read:
-    def read(record: SearchRecord) -> Iterable[object]:
-        found: dict[object, None] = {}
-        for file in record.files:
-            value = getattr(file, attribute)
-            found.update(dict.fromkeys(value) if isinstance(value, tuple) else {value: None})
-        return tuple(found)
-
-    return read
-
-
-def _comments(record: SearchRecord) -> Iterable[str]:
-    found = (record.header.get("comment"), record.description)
-    yield from (text for text in found if isinstance(text, str) and text)
-    for told in record.sidecars:
-        texts = (told.user.notes, told.user.description, told.description, told.version_description)
-        yield from dict.fromkeys(plain for text in texts if text and (plain := readable(text)))
-
-
-def _of_sidecars(*names: str) -> Read:
-    def read(record: SearchRecord) -> Iterable[object]:
-        found: dict[object, None] = {}
-        for told in record.sidecars:
-            for name in names:
-                value = getattr(told, name)
-                found.update(dict.fromkeys(value if isinstance(value, tuple) else (value,)))
-        return tuple(str(value) for value in found if value is not None)
-
-    return read
-
-
-def _folders(record: SearchRecord) -> Iterable[str]:
-    return dict.fromkeys(file.folder or "/" for file in record.files)
-
-
-def _texts(values: Read) -> Callable[[SearchRecord], Iterable[str]]:
-    return lambda record: [str(value) for value in values(record)]
-
-
 def _row(  # noqa: PLR0913, PLR0917 - all of them named
     name: str,
     column: str,
@@ -248,10 +88,10 @@ def _row(  # noqa: PLR0913, PLR0917 - all of them named
         help,
         example,
         noun,
-        _column(column),
+        of.column(column),
         aliases,
-        facet=_shown(column) if facet else None,
-        sort=_first_number(column) if sort else None,
+        facet=of.shown(column) if facet else None,
+        sort=of.first_number(column) if sort else None,
         column=column,
     )
 
@@ -269,17 +109,33 @@ THINGS: Final = (
     "hash", "claims", "civitai", "notes",
 )  # fmt: skip
 
+SYNC_STATES: Final = {
+    "found": "found",
+    "ambiguous": "found in several versions",
+    "not_found": "not found",
+    "gone": "no longer there",
+    "failed": "failed",
+    "matched": "not finished",
+    "unmatched": "not finished",
+    "linked": "linked by you",
+    "unlinked": "unlinked by you",
+    "never": "never asked",
+}
+_LEVELS: Final = {nsfw.NAMES[level]: name for level, name in nsfw.SHOWN_AS.items()} | {of.UNKNOWN: "unknown"}
+_CREATOR: Final = of.from_civitai("creator", model="creator")
+_CIVITAI_TYPE: Final = of.from_civitai("model_type", version="model_type")
+
 TABLE: Final[tuple[Field, ...]] = (
     Field(
         "name", Kind.WORDS,
         "names of its files, the name it was saved under, its title, its name in sidecars",
-        'name:"detail tweaker"', "name", _names, aliases=("title", "file"),
+        'name:"detail tweaker"', "name", of.names, aliases=("title", "file"),
         sort=lambda record: record.name,
     ),
     Field(
         "trigger", Kind.WORDS,
         "trigger words that its author or a sidecar claims, and names of dataset folders",
-        "trigger:sks", "trigger word", _triggers,
+        "trigger:sks", "trigger word", of.triggers,
         aliases=("triggers", "trigger_word"),
     ),
     Field(
@@ -291,27 +147,36 @@ TABLE: Final[tuple[Field, ...]] = (
         "dataset folder", lambda record: record.datasets, aliases=("datasets", "dir"),
     ),
     Field(
-        "comment", Kind.WORDS, "the training comment, descriptions in header and sidecars, notes in sidecars",
-        "comment:hands", "comment", _comments,
-        aliases=("description", "note"),
+        "comment", Kind.WORDS, "the training comment, descriptions of header, sidecars and Civitai, notes",
+        "comment:hands", "comment", of.comments,
+        aliases=("description",),
+    ),
+    Field(
+        "note", Kind.WORDS, "notes: your own, and those in sidecars", "note:hands", "note", of.notes,
+        aliases=("notes",),
+    ),
+    Field(
+        "usertag", Kind.KEY, "tags that you gave it", "usertag:keep", "your tag", of.user_tags,
+        aliases=("utag", "mytag"), facet=of.texts_of(of.user_tags),
     ),
     Field(
         "arch", Kind.KEY, "family of the base model, told by the tensors", "arch:sdxl", "architecture",
-        _architecture, aliases=("architecture", "family"), names=ARCHITECTURES, facet=_architecture,
-        sort=lambda record: next(iter(_architecture(record))),
+        of.architecture, aliases=("architecture", "family"), names=ARCHITECTURES, facet=of.architecture,
+        sort=lambda record: next(iter(of.architecture(record))),
     ),
     _row("base", "base_model", Kind.KEY, "variant of the base model, such as pony or illustrious",
          "base:pony", "base model", aliases=("base_model",), facet=True),
     Field(
-        "model", Kind.WORDS, "the model it was trained on, as the trainer wrote its name", "model:animagine",
-        "trained on", lambda record: [
+        "checkpoint", Kind.WORDS, "the model it was trained on, as the trainer wrote its name",
+        "checkpoint:animagine", "trained on", lambda record: [
             text for name in ("sd_model_name", "base_model_version")
             if isinstance(text := record.header.get(name), str) and text
         ],
+        aliases=("trained_on", "sd_model"),
     ),
     Field(
-        "adapter", Kind.KEY, "kind of adapter, told by the tensors", "adapter:lokr", "adapter", _adapter,
-        names=ADAPTERS, facet=_adapter,
+        "adapter", Kind.KEY, "kind of adapter, told by the tensors", "adapter:lokr", "adapter", of.adapter,
+        names=ADAPTERS, facet=of.adapter,
     ),
     Field(
         "kind", Kind.KEY, "what the weights are: " + ", ".join(KINDS), "kind:lora", "kind",
@@ -332,12 +197,12 @@ TABLE: Final[tuple[Field, ...]] = (
          facet=True),
     Field(
         "res", Kind.RESOLUTION, "training resolution: the longer side, or WxH", "res:1024", "resolution",
-        _resolution("resolution_width", "resolution_height"), aliases=("resolution",),
-        facet=_shown_resolution, sort=_longer_side,
+        of.resolution("resolution_width", "resolution_height"), aliases=("resolution",),
+        facet=of.shown_resolution, sort=of.longer_side,
     ),
     Field(
         "bucket", Kind.RESOLUTION, "the commonest bucket: the longer side, or WxH", "bucket:832x1216",
-        "bucket", _resolution("bucket_width", "bucket_height"),
+        "bucket", of.resolution("bucket_width", "bucket_height"),
     ),
     _row("images", "num_train_images", Kind.INTEGER, "training images, repeats counted", "images:>=1000",
          "images", sort=True),
@@ -365,8 +230,9 @@ TABLE: Final[tuple[Field, ...]] = (
     _row("session", "session_id", Kind.INTEGER, "session of the training run: its epochs share it",
          "session:1234567890", "training session", aliases=("session_id",)),
     Field(
-        "trained", Kind.DATE, "when its training ended (or began)", "trained:2024", "training date", _trained,
-        sort=lambda record: next((m for m in _trained(record) if isinstance(m, int)), None),
+        "trained", Kind.DATE, "when its training ended (or began)", "trained:2024", "training date",
+        of.trained,
+        sort=lambda record: next((m for m in of.trained(record) if isinstance(m, int)), None),
     ),
     Field(
         "size", Kind.SIZE, "size of the file", "size:<200mb", "size", lambda record: (record.size,),
@@ -381,52 +247,106 @@ TABLE: Final[tuple[Field, ...]] = (
         lambda record: (record.added,), aliases=("seen", "first_seen"), sort=lambda record: record.added,
     ),
     Field(
-        "year", Kind.INTEGER, "the year in which the file was changed last", "year:2023..", "year", _year,
-        facet=_texts(_year),
+        "year", Kind.INTEGER, "the year in which the file was changed last", "year:2023..", "year",
+        of.year_of,
+        facet=of.texts_of(of.year_of),
     ),
     Field(
-        "root", Kind.KEY, "label of a root it lies in", "root:loras", "root", _of_files("root"),
-        facet=_texts(_of_files("root")),
+        "root", Kind.KEY, "label of a root it lies in", "root:loras", "root", of.from_files("root"),
+        facet=of.texts_of(of.from_files("root")),
     ),
     Field(
         "folder", Kind.FOLDER, "a folder it lies in, at any depth; `/` is a root itself",
-        "folder:style/anime", "folder", _folders, aliases=("in",),
+        "folder:style/anime", "folder", of.folders, aliases=("in",),
         facet=lambda record: dict.fromkeys(file.folder.partition("/")[0] or "/" for file in record.files),
     ),
     Field(
-        "path", Kind.WORDS, "words of its path below the root", "path:backup", "path", _of_files("path"),
+        "path", Kind.WORDS, "words of its path below the root", "path:backup", "path", of.from_files("path"),
     ),
     Field(
         "hash", Kind.HASH, "any hash of any of its files, by its first digits", "hash:e0c4a2f7", "hash",
-        _of_files("hashes"), aliases=("sha256", "autov2", "autov3", "blake3"),
+        of.from_files("hashes"), aliases=("sha256", "autov2", "autov3", "blake3"),
     ),
     Field(
         "verdict", Kind.KEY, "how the hashes that its header claims compare with the computed ones",
-        "verdict:differs", "claimed hashes", _of_files("verdicts"), aliases=("claim", "claims"),
-        facet=_texts(_of_files("verdicts")),
+        "verdict:differs", "claimed hashes", of.from_files("verdicts"), aliases=("claim", "claims"),
+        facet=of.texts_of(of.from_files("verdicts")),
     ),
     Field(
-        "creator", Kind.KEY, "who made it, as a sidecar says", "creator:konan", "creator",
-        _of_sidecars("creator"), aliases=("author",), facet=_texts(_of_sidecars("creator")),
+        "creator", Kind.KEY, "who made it, as Civitai or a sidecar says", "creator:konan", "creator",
+        _CREATOR, aliases=("author",), facet=of.texts_of(_CREATOR),
     ),
     Field(
-        "ctag", Kind.KEY, "tags of the model on Civitai, as a sidecar says", "ctag:style", "Civitai tag",
-        _of_sidecars("tags"), aliases=("ctags", "civitai_tag"),
+        "model", Kind.KEY, "name or number of its model on Civitai", 'model:"detail tweaker*"', "model",
+        of.both(
+            of.from_civitai("name", version="model_name", model="name"),
+            of.from_civitai("model_id", version="model_id"),
+        ),
     ),
     Field(
-        "civitai", Kind.KEY, "number of the model or version on Civitai, as a sidecar says",
-        "civitai:215485", "Civitai number", _of_sidecars("model_id", "version_id"),
+        "version", Kind.KEY, "name or number of its version on Civitai", "version:v2*", "version",
+        of.both(
+            of.from_civitai("version_name", version="name"), of.from_civitai("version_id", version="id")
+        ),
     ),
     Field(
-        "has", Kind.KEY, "what it has: " + ", ".join(THINGS), "-has:preview", "with", _things,
+        "ctag", Kind.KEY, "tags of the model on Civitai", "ctag:style", "Civitai tag",
+        of.from_civitai("tags", model="tags"), aliases=("ctags", "civitai_tag"),
+    ),
+    Field(
+        "ctype", Kind.KEY, "what Civitai calls it: LORA, LoCon, DoRA ...", "ctype:locon", "Civitai type",
+        _CIVITAI_TYPE, facet=of.texts_of(_CIVITAI_TYPE),
+    ),
+    Field(
+        "civitai", Kind.KEY, "number of the model or version on Civitai",
+        "civitai:215485", "Civitai number",
+        of.both(
+            of.from_civitai("model_id", version="model_id"), of.from_civitai("version_id", version="id")
+        ),
+    ),
+    Field(
+        "sync", Kind.KEY, "what asking Civitai came to: " + ", ".join(SYNC_STATES), "sync:gone",
+        "state on Civitai", of.sync, names=SYNC_STATES, facet=of.sync,
+    ),
+    Field(
+        "update", Kind.FLAG, "whether Civitai has a newer version for the same base that is not here",
+        "update:yes", "update", lambda record: (of.has_update(record),), aliases=("updates",),
+        facet=of.yes_no(of.has_update),
+    ),
+    Field(
+        "license", Kind.KEY, "what its licence allows: " + ", ".join(LICENCE_WORDS), "license:sell",
+        "licence", of.licence, aliases=("licence",), names=LICENCE_WORDS, facet=of.licence,
+    ),
+    Field(
+        "nsfw", Kind.KEY, "its level: pg, pg13, r, x, xxx, blocked or unknown", "nsfw:pg,pg13", "level",
+        of.level, aliases=("level",), names=_LEVELS,
+        facet=of.level,
+    ),
+    Field(
+        "rating", Kind.INTEGER, "your rating, 0 to 5", "rating:4..", "rating",
+        lambda record: (of.rating(record),), aliases=("stars",), sort=of.rating,
+        facet=lambda record: () if (stars := of.rating(record)) is None else (str(stars),),
+    ),
+    Field(
+        "fav", Kind.FLAG, "whether it is one of your favourites", "fav:yes", "favourite",
+        lambda record: (of.is_favorite(record),), aliases=("favorite", "favourite"),
+        facet=of.yes_no(of.is_favorite),
+    ),
+    Field(
+        "hidden", Kind.FLAG, "whether you hid it", "hidden:yes", "hidden",
+        lambda record: (of.is_hidden(record),), facet=of.yes_no(of.is_hidden),
+    ),
+    Field(
+        "has", Kind.KEY, "what it has: " + ", ".join(THINGS), "-has:preview", "with", of.things,
     ),
     Field(
         "dup", Kind.FLAG, "whether several present files hold these weights", "dup:yes", "duplicates",
-        lambda record: (_duplicate(record),), aliases=("duplicate", "duplicates"), facet=_yes_no(_duplicate),
+        lambda record: (of.is_duplicate(record),), aliases=("duplicate", "duplicates"),
+        facet=of.yes_no(of.is_duplicate),
     ),
     Field(
         "missing", Kind.FLAG, "whether none of its files is there now", "missing:no", "missing",
-        lambda record: (_missing(record),), facet=_yes_no(_missing),
+        lambda record: (of.is_missing(record),), facet=of.yes_no(of.is_missing),
     ),
     Field(
         "id", Kind.INTEGER, "the number of the lora in this catalog", "id:12", "id",
@@ -439,6 +359,8 @@ BY_NAME: Final[Mapping[str, Field]] = {name: row for row in TABLE for name in (r
 FACETS: Final = tuple(row.name for row in TABLE if row.facet is not None)
 SORTS: Final = tuple(row.name for row in TABLE if row.sort is not None)
 RELEVANCE: Final = "relevance"
+HIDDEN: Final = "hidden"
+LEVEL: Final = "nsfw"
 TAG: Final = "tag"
 """As a facet counted over a sample of the matches only."""
 
@@ -459,6 +381,11 @@ class TextColumn:
     times: int = 1
     boost: float = 0.0
     open_ended: bool = True
+
+    @property
+    def counts_apart(self) -> bool:
+        """Whether hits in this column alone are asked for."""
+        return self.field is not None or bool(self.boost)
 
 
 TAGS: Final = "tags"
@@ -485,12 +412,14 @@ COLUMNS: Final[tuple[TextColumn, ...]] = (
     TextColumn("trigger", _words_of("trigger"), "trigger", boost=100.0),
     TextColumn(TAGS, _tag_words, open_ended=False),
     TextColumn("folder", _folder_words),
+    TextColumn("usertag", _words_of("usertag"), boost=100.0),
     TextColumn("comment", _words_of("comment"), "comment", open_ended=False),
-    TextColumn("model", _words_of("model"), "model"),
+    TextColumn("note", _words_of("note"), "note", times=0, open_ended=False),
+    TextColumn("checkpoint", _words_of("checkpoint"), "checkpoint"),
     TextColumn("path", _words_of("path"), "path", times=0),
 )
 """All texts whose words are searched."""
 FREE: Final = tuple(column for column in COLUMNS if column.times)
 """Those in which free words are looked for."""
 OPEN_ENDED: Final = tuple(column for column in FREE if column.open_ended)
-WHOLE_NAMES: Final = _whole_names
+WHOLE_NAMES: Final = of.whole_names

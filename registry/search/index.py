@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from registry.formats.nsfw import Words
     from registry.views import SearchRecord
 
 log = logging.getLogger(__name__)
@@ -45,13 +46,17 @@ class State:
     at: int
     documents: int
     version: int = INDEX_VERSION
+    words: str = ""
+    """The digest of the words that levels were estimated by."""
 
 
 class Place:
-    """The folder of an index and its state file."""
+    """The folder of an index and its state file; without `words` no levels are estimated."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, words: Words | None = None) -> None:
         self.folder = folder
+        self.words = words
+        self.digest = "" if words is None else words.digest
 
     def claim(self) -> FileLock:
         """Return the right to write here, held until it is released or this process ends; IndexTaken.
@@ -67,12 +72,12 @@ class Place:
         return lock
 
     def state(self) -> State | None:
-        """Return the state; `None` if there is no index of this version."""
+        """Return the state; `None` if there is no index of this version and with these words."""
         try:
             found = State(**json.loads((self.folder / _STATE).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return None
-        return found if found.version == INDEX_VERSION else None
+        return found if (found.version, found.words) == (INDEX_VERSION, self.digest) else None
 
     def keep(self, state: State) -> None:
         """Make this the state."""

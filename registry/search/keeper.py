@@ -16,14 +16,12 @@ from registry.catalog.engine import Catalog
 from registry.child import become_child
 from registry.errors import Cancelled, IndexTaken, RegistryError
 from registry.search.catchup import Follower, Progress
-from registry.search.index import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.connection import Connection
-    from pathlib import Path
 
-    from registry.search.index import State
+    from registry.search.index import Place, State
 
 log = logging.getLogger(__name__)
 LOOK_SECONDS: Final = 0.5
@@ -42,12 +40,12 @@ class Keeper:
     def __init__(
         self,
         url: str,
-        folder: Path,
+        place: Place,
         changed: Callable[[], object] = lambda: None,
         retry_seconds: float = RETRY_SECONDS,
     ) -> None:
         self._url = url
-        self._folder = folder
+        self._place = place
         self._changed = changed
         self._retry_seconds = retry_seconds
         self._stopping = threading.Event()
@@ -86,7 +84,7 @@ class Keeper:
             ours, theirs = context.Pipe()
             child = context.Process(
                 target=keep,
-                args=(self._url, self._folder, theirs, self._retry_seconds),
+                args=(self._url, self._place, theirs, self._retry_seconds),
                 name="search",
                 daemon=True,
             )
@@ -131,7 +129,7 @@ class Keeper:
                 log.warning("the search index could not be brought up to date: %s", message)
 
 
-def keep(url: str, folder: Path, connection: Connection, retry_seconds: float = RETRY_SECONDS) -> None:
+def keep(url: str, place: Place, connection: Connection, retry_seconds: float = RETRY_SECONDS) -> None:
     """Keep an index up to date until told to stop; the body of the child.
 
     Tells its progress, and what is wrong as a text.
@@ -151,7 +149,7 @@ def keep(url: str, folder: Path, connection: Connection, retry_seconds: float = 
 
     threading.Thread(target=listen, name="listen", daemon=True).start()
     catalog = Catalog(url)
-    follower = Follower(catalog, Place(folder), report=connection.send, cancelled=stopping.is_set)
+    follower = Follower(catalog, place, report=connection.send, cancelled=stopping.is_set)
     last: State | str | None = None
     while not stopping.is_set():
         wait = LOOK_SECONDS

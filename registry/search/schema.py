@@ -3,7 +3,7 @@
 ===============  ==========================================================================================
 `key`            `L` and the id, by which documents are replaced (deleting by a number deletes nothing)
 `t_<column>`     the tokens of a text column in order; of tags, those of several words
-`b_<column>`     all tokens by which its words are found, order aside, for columns that are a field
+`b_<column>`     all tokens by which its words are found, order aside, for columns that count apart
 `bag`            the same of all texts in which free words are looked for, the oftener the more they count
 `whole`          whole names, folded
 `k_<field>`      values of fields that are compared as wholes, folded; folders with all above them; tags with
@@ -23,7 +23,7 @@ import tantivy
 
 from registry.search.fields import COLUMNS, NUMERIC, TABLE, TAG, Field, Kind
 
-INDEX_VERSION: Final = 4
+INDEX_VERSION: Final = 5
 """Raise it whenever documents or fields change: the index is then made anew."""
 
 BAG: Final = "bag"
@@ -48,7 +48,7 @@ def build() -> tantivy.Schema:
     made.add_text_field(BAG, tokenizer_name=TOKENS, index_option="freq")
     for column in COLUMNS:
         made.add_text_field(f"t_{column.name}", tokenizer_name=TOKENS, index_option="position")
-        if column.field is not None:
+        if column.counts_apart:
             made.add_text_field(f"b_{column.name}", tokenizer_name=TOKENS, index_option="basic")
     for row in TABLE:
         if row.kind in KEYS:

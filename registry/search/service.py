@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Final
 
 from registry.catalog.engine import now_ms
 from registry.catalog.saved import get_saved, list_saved
-from registry.catalog.searching import SAMPLE, tags_sample
+from registry.catalog.tag_lists import SAMPLE, tags_sample
 from registry.errors import NotFound
 from registry.search import vocabulary
-from registry.search.engine import Engine
-from registry.search.fields import TAG
-from registry.search.nodes import And, Or, Query, Sort, Text
+from registry.search.engine import NEWEST, RANKED, Engine
+from registry.search.fields import HIDDEN, LEVEL, TAG
+from registry.search.nodes import And, Exact, Match, Not, Or, Query, Sort, Text
 from registry.search.query import parse, replace_saved
-from registry.search.trees import EVERYTHING
+from registry.search.trees import EVERYTHING, all_of, asks_for
 from registry.search.understood import sentence
 from registry.search.writing import format_query
 from registry.views import Facet, FacetValue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from registry.catalog.engine import Catalog
     from registry.search.engine import Hits
@@ -41,7 +41,8 @@ _CORRECTED: Final = 3
 class Found:
     """One page of what was found, and what was made of the question.
 
-    `did_you_mean` is a query that finds more where this one finds nothing.
+    `did_you_mean` is a query that finds more where this one finds nothing, `withheld` how many more there are
+    whose level is not to be told of.
     """
 
     hits: Hits
@@ -50,6 +51,7 @@ class Found:
     warnings: list[QueryWarning]
     did_you_mean: str | None
     took_ms: float
+    withheld: int = 0
 
 
 class Searching:
@@ -91,10 +93,14 @@ class Searching:
         cursor: str | None = None,
         facets: Sequence[str] = (),
         min_generation: int | None = None,
+        levels: Collection[str] | None = None,
     ) -> Found:
         """Return one page of what a text or tree finds; raises BadRequest, IndexDamaged.
 
-        With `min_generation` it waits a moment for the index to be as new as that.
+        With `levels`, names of the field `nsfw`, only loras of these are told of.
+
+        Hidden loras are found only if `hidden:` is asked for. With `min_generation` it waits a moment for the
+        index to be as new as that.
         """
         begun = time.perf_counter()
         self._wait_for(min_generation)
@@ -103,17 +109,34 @@ class Searching:
         else:
             query, warnings = self.complete(question, [])
         order = sort or query.sort
-        hits = self.engine.search(query.where, sort=order, limit=limit, cursor=cursor, facets=facets)
+        whole = _visible(query.where)
+        where = whole if levels is None else _of_levels(whole, levels)
+        hits = self.engine.search(where, sort=order, limit=limit, cursor=cursor, facets=facets)
         if TAG in facets or "all" in facets:
-            hits.facets[TAG] = self._tag_facet(query.where)
+            hits.facets[TAG] = self._tag_facet(where)
         meant = self._meant(query) if not hits.total else None
         took = (time.perf_counter() - begun) * 1000
-        return Found(hits, query, sentence(query, hits.sort), warnings, meant, round(took, 2))
+        withheld = 0 if levels is None else self._count(whole) - hits.total
+        return Found(hits, query, sentence(query, hits.sort), warnings, meant, round(took, 2), withheld)
 
-    def all_ids(self, text: str, limit: int) -> list[int]:
-        """Return the ids of the first `limit` loras that a text finds, in order."""
+    def all_ids(self, text: str, limit: int, *, hidden: bool = False) -> list[int]:
+        """Return the ids of the first `limit` loras that a text finds, in order, the best of many first.
+
+        As in a search hidden ones are left out, unless `hidden` or the text wants them.
+        """
         self.engine.refresh()
         query, _ = self.parse(text)
+        query = query if hidden else Query(_visible(query.where), query.sort)
+        found = self._ids(query, limit)
+        if len(found) == RANKED < limit:
+            # There pages by relevance end.
+            found += self._ids(Query(query.where, NEWEST), limit)
+        return [*dict.fromkeys(found)][:limit]
+
+    def _count(self, where: Node | None) -> int:
+        return self.engine.search(where, limit=1).total
+
+    def _ids(self, query: Query, limit: int) -> list[int]:
         found: list[int] = []
         cursor = None
         while True:
@@ -183,3 +206,18 @@ class Searching:
         if unknown > _CORRECTED or meant == query.where or not self.engine.count(meant):
             return None
         return format_query(Query(meant, query.sort))
+
+
+def _of_levels(where: Node | None, levels: Collection[str]) -> Node:
+    told = Match(LEVEL, tuple(map(Exact, sorted(levels))))
+    return told if where is None else all_of((where, told))
+
+
+def _visible(where: Node | None) -> Node | None:
+    """Leave out what the user hid, unless that is asked for."""
+    if asks_for(where, HIDDEN):
+        return where
+    return _NOT_HIDDEN if where is None else all_of((where, _NOT_HIDDEN))
+
+
+_NOT_HIDDEN: Final = Not(Match(HIDDEN, (Exact("yes"),)))

@@ -29,6 +29,19 @@ def _flat(kind: type[And | Or], nodes: Iterable[Node]) -> Node:
     return once[0] if len(once) == 1 else kind(once)
 
 
+def asks_for(node: Node | None, field: str) -> bool:
+    """Tell whether a field is asked for anywhere in a tree."""
+    match node:
+        case Match(name, _):
+            return name == field
+        case Not(inner):
+            return asks_for(inner, field)
+        case And(nodes) | Or(nodes):
+            return any(asks_for(each, field) for each in nodes)
+        case _:
+            return False
+
+
 def negated(node: Node) -> Node:
     """Return what asks for the contrary: never a Not directly in a Not."""
     return node.node if isinstance(node, Not) else Not(node)

@@ -89,6 +89,10 @@ def sidecar(view: SidecarView) -> Sidecar:
     marks = []
     if view.facts is not None:
         marks.append(Badge(*VERDICTS.get(view.verdict, (view.verdict, "", ""))))
+    if view.ours:
+        marks.append(Badge("as we wrote it", "", "what is left out here is what an export wrote"))
+    if view.offered:
+        marks.append(Badge("changed since", "warn", "its tool says something else since you noted it"))
     if facts.get("gone"):
         marks.append(Badge("gone from Civitai", "warn", "the service no longer has it"))
     if user.get("favorite"):
@@ -100,11 +104,20 @@ def sidecar(view: SidecarView) -> Sidecar:
         tool=TOOLS.get(view.tool or "", words.visible(view.tool or "")),
         badges=tuple(marks),
         problem=words.cut(view.problem or "", _TEXT),
-        facts=tuple(_facts(facts, user)),
+        facts=(*_offered(view.offered), *_facts(facts, user)),
         triggers=tuple(Word(words.cut(word, 300)) for word in facts.get("trigger_words", ())[:_WORDS]),
         tags=tuple(Word(words.cut(tag, 300)) for tag in facts.get("tags", ())[:_WORDS]),
         texts=tuple(_texts(facts, user)),
     )
+
+
+def _offered(offered: Mapping[str, Any]) -> Iterable[Fact]:
+    for name, value in offered.items():
+        if isinstance(value, list):
+            text = " | ".join(", ".join(map(str, group)) for group in value)
+        else:
+            text = {True: "yes", False: "no"}[value] if isinstance(value, bool) else words.number(value)
+        yield Fact(f"since then, {name.replace('_', ' ')}", words.cut(text, 500))
 
 
 def _facts(facts: Mapping[str, Any], user: Mapping[str, Any]) -> Iterable[Fact]:

@@ -1,163 +1,160 @@
-"""The pages: search, one lora, suggestions while typing, what is going on."""
+"""The pages: search, one lora and its forms, the choice of levels, suggestions, what is going on."""
 
 from __future__ import annotations
 
-import contextlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from starlette.background import BackgroundTask
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import RedirectResponse
 from starlette.routing import Route
 
-from registry.catalog.hashing import want_hashes
-from registry.catalog.lookup import resolve
-from registry.catalog.reading import lora_detail, lora_views
-from registry.errors import CatalogError, IndexDamaged, NotFound, RegistryError
+from registry.catalog.pictures import cover_of
+from registry.catalog.reading import lora_views
+from registry.catalog.showing import known_of
+from registry.errors import BadRequest, IndexDamaged
+from registry.formats.nsfw import LEVELS, NAMES, listed_levels
 from registry.search.engine import RANKED
 from registry.search.query import sort_asked
-from registry.web import words
-from registry.web.particulars import particulars
-from registry.web.presenters import FACETS, Link, completions, results, steps
+from registry.web import lora_forms
+from registry.web.frame import LONGEST, endpoint, going_on, root_of, whole
+from registry.web.lora_page import shown_lora
+from registry.web.presenters import Marks
 from registry.web.refining import read_typed
-from registry.web.rendering import HEADERS, STATIC, page, render, revalidated, static_file
+from registry.web.rendering import HEADERS, STATIC, page, render, static_file
+from registry.web.results import FACETS, GRID, completions, results
+from registry.web.sources import LEVEL_COOKIE, Sources
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping, Sequence
 
+    from sqlalchemy import Connection
     from starlette.requests import Request
     from starlette.responses import Response
     from starlette.routing import BaseRoute
 
-    from registry.catalog.engine import Catalog
-    from registry.search.service import Searching
+    from registry.search.nodes import Sort
+    from registry.search.service import Found
+    from registry.web.lora_forms import Form
+    from registry.web.sources import Limits, Viewer
+
+__all__ = ["Sources", "routes"]
 
 ROWS: Final = 50
 SUGGESTIONS: Final = 10
-WAIT_SECONDS: Final = 3
-"""After how long a page that waits for the search index looks again."""
-BUSY_SECONDS: Final = 2
-IDLE_SECONDS: Final = 15
-"""How often a page asks what is going on."""
-_LONGEST: Final = 4000
-
-
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """What the pages are made from; `progress` tells how far scanning, hashing and indexing are."""
-
-    catalog: Catalog
-    machine_id: str
-    searching: Searching
-    progress: Callable[[], dict[str, Any]]
+_NAMES: Final = "name"
+_YEAR: Final = 31_536_000
 
 
 def routes(sources: Sources) -> list[BaseRoute]:
     """Return the routes of all pages; whoever may read the catalog may see them."""
-    shown: dict[str, Callable[[Sources, Request], Response]] = {
-        "/": _search,
-        "/loras/{id}": _lora,
-        "/suggest": _suggest,
-        "/progress": _progress,
-    }
     small = [Middleware(GZipMiddleware, minimum_size=1024)]
-    pages = [
-        Route(path, _endpoint(sources, show), name=show.__name__, middleware=small)
-        for path, show in shown.items()
+    shown = {
+        "/": endpoint(sources, _search),
+        "/loras/{id}": shown_lora(sources),
+        "/suggest": endpoint(sources, _suggest),
+        "/progress": endpoint(sources, _progress),
+        f"{STATIC}/{{name}}": _static,
+    }
+    forms = {
+        "/level": _level,
+        "/loras/{id}": lora_forms.save,
+        "/loras/{id}/undo": lora_forms.take_back,
+        "/loras/{id}/carry": lora_forms.carry_over,
+    }
+    return [
+        *(Route(path, show, middleware=small) for path, show in shown.items()),
+        *(
+            Route(path, lora_forms.posted(sources, act), methods=["POST"], middleware=small)
+            for path, act in forms.items()
+        ),
     ]
-    return [*pages, Route(f"{STATIC}/{{name}}", _static, middleware=small)]
 
 
-def _endpoint(
-    sources: Sources, show: Callable[[Sources, Request], Response]
-) -> Callable[[Request], Response]:
-    def endpoint(request: Request) -> Response:
-        try:
-            return show(sources, request)
-        except RegistryError as error:
-            return _wrong(sources, request, error)
-
-    return endpoint
-
-
-def _search(sources: Sources, request: Request) -> Response:
+def _search(sources: Sources, request: Request, viewer: Viewer) -> Response:
     """Show what a query finds; the address says everything."""
-    text, sort, cursor = (request.query_params.get(name, "") for name in ("q", "sort", "cursor"))
-    text = text[:_LONGEST]
+    asked = request.query_params.get
+    text, sort, cursor = (asked(name, "")[:LONGEST] for name in ("q", "sort", "cursor"))
+    view = GRID if asked("view") == GRID else ""
     order = sort_asked(sort) if sort else None
-    found = sources.searching.search(text, sort=order, limit=ROWS, cursor=cursor or None, facets=FACETS)
+    found, hidden = _found(sources, viewer.limits, text, order, cursor)
     with sources.catalog.read() as conn:
         loras = lora_views(conn, found.hits.ids, sources.machine_id)
-    typed = read_typed(text, sources.catalog.clock())
-    shown = results(typed, found, loras, sort=sort, cursor=cursor, most=RANKED)
-    return page(_page(sources, "search.html", query=text, sort=sort, results=shown))
+        marks = _marks(sources, conn, found.hits.ids, viewer.limits)
+    shown = results(
+        read_typed(text, sources.catalog.clock()),
+        found,
+        loras,
+        sort=sort,
+        cursor=cursor,
+        most=RANKED,
+        view=view,
+        marks=marks,
+        hidden=hidden,
+    )
+    body = whole(sources, request, "search.html", viewer, query=text, sort=sort, view=view, results=shown)
+    return page(body)
 
 
-def _lora(sources: Sources, request: Request) -> Response:
-    """Show everything known about one lora; an id that was merged away leads to what it became."""
-    given = request.path_params["id"]
-    if not (given.isascii() and given.isdecimal() and len(given) <= 18):
-        raise NotFound("there is no such lora")
-    with sources.catalog.read() as conn:
-        lora_id = resolve(conn, f"id:{given}", sources.machine_id)
-        detail = lora_detail(conn, lora_id, sources.machine_id)
-    if str(lora_id) != given:
-        return RedirectResponse(words.lora_url(lora_id), headers=dict(HEADERS))
-    answer = revalidated(request, _page(sources, "lora.html", lora=particulars(detail)))
-    if any(file.state == "present" and file.hash_state == "pending" for file in detail.lora.files):
-        answer.background = BackgroundTask(_hash_soon, sources, lora_id)
-    return answer
+def _found(sources: Sources, limits: Limits, text: str, order: Sort | None, cursor: str) -> tuple[Found, int]:
+    """Return what a text finds within the level of what is listed, and how much more there is."""
+    levels = listed_levels(limits.entries, limits.lists)
+    found = sources.searching.search(
+        text, sort=order, limit=ROWS, cursor=cursor or None, facets=FACETS, levels=levels
+    )
+    return found, found.withheld
 
 
-def _hash_soon(sources: Sources, lora_id: int) -> None:
-    """Hash what somebody looks at before the rest; a hint, for it is hashed in its turn anyway."""
-    with contextlib.suppress(CatalogError), sources.catalog.write() as unit:
-        want_hashes(unit, lora_id)
+def _marks(sources: Sources, conn: Connection, ids: Sequence[int], limits: Limits) -> Mapping[int, Marks]:
+    """Return what a list shows beside what loras are, their pictures only up to the level that is sent."""
+    known = known_of(conn, ids, words=sources.searching.place.words)
+    covers = cover_of(conn, known, limits.pictures)
+    marks = {}
+    for lora_id, one in known.items():
+        shown, cover = one.shown, covers.get(lora_id)
+        named = shown.sources.get("name")
+        within = cover is not None and limits.shows(cover.level)
+        marks[lora_id] = Marks(
+            name=shown.name,
+            own=named is not None and named.kind == "user",
+            picture=cover.key if cover is not None and within else None,
+            withheld=cover is not None and not within,
+            favorite=shown.favorite,
+            rating=shown.rating,
+        )
+    return marks
 
 
-def _suggest(sources: Sources, request: Request) -> Response:
-    """Complete the word being typed."""
-    text = request.query_params.get("q", "")[:_LONGEST]
+def _suggest(sources: Sources, request: Request, viewer: Viewer) -> Response:
+    """Complete the word being typed; where some loras are not listed, names of none are told."""
+    text = request.query_params.get("q", "")[:LONGEST]
     try:
         found = sources.searching.suggest(text, SUGGESTIONS)
     except IndexDamaged:
         found = []
+    if viewer.limits.entries is not None:
+        found = [one for one in found if one.kind != _NAMES]
     return page(render("_suggest.html", completions=completions(text, found)))
 
 
-def _progress(sources: Sources, _: Request) -> Response:
+def _progress(sources: Sources, request: Request, _: Viewer) -> Response:
     """Tell what is going on."""
-    return page(render("_progress.html", **_going_on(sources)))
+    return page(render("_progress.html", root=root_of(request), **going_on(sources)))
+
+
+def _level(_: Sources, request: Request, viewer: Viewer, form: Form) -> Response:
+    """Keep up to which level somebody wants to be shown pictures, in a cookie, and go back to the page."""
+    level = LEVELS.get(form.get("level", ""))
+    if level is None or level > viewer.most:
+        raise BadRequest("there is no such level to choose", remedy="choose one of those that are offered")
+    to = form.get("to", "")
+    # Only paths of ours: browsers take two slashes, or a backslash, for the name of another server.
+    ours = to.startswith("/") and not to.startswith("//") and to.isascii() and to.isprintable()
+    path = to if ours and "\\" not in to else "/"
+    answer = RedirectResponse(f"{root_of(request)}{path}", 303, dict(HEADERS))
+    answer.set_cookie(LEVEL_COOKIE, NAMES[level], max_age=_YEAR, path="/", httponly=True, samesite="strict")
+    return answer
 
 
 def _static(request: Request) -> Response:
     return static_file(request.path_params["name"])
-
-
-def _wrong(sources: Sources, request: Request, error: RegistryError) -> Response:
-    """Show what went wrong; a page that only has to wait for the search index looks again by itself."""
-    waits = isinstance(error, IndexDamaged)
-    query = request.query_params.get("q", "")[:_LONGEST]
-    again = Link("Begin this search again" if query else "Look at everything", words.search_url(query))
-    body = _page(
-        sources,
-        "error.html",
-        query=query,
-        status=error.status,
-        said=words.sentence(str(error)),
-        remedy=words.sentence(error.remedy),
-        again=again,
-        refresh=WAIT_SECONDS if waits else None,
-    )
-    return page(body, status=error.status, headers={"retry-after": str(WAIT_SECONDS)} if waits else None)
-
-
-def _page(sources: Sources, template: str, **values: object) -> bytes:
-    return render(template, **{"query": "", "sort": "", **values}, **_going_on(sources))
-
-
-def _going_on(sources: Sources) -> dict[str, object]:
-    going_on = steps(sources.progress())
-    return {"steps": going_on, "poll": BUSY_SECONDS if going_on else IDLE_SECONDS}

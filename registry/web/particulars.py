@@ -6,10 +6,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from registry.formats.verdicts import DIFFERS
-from registry.identify.names import LAYOUTS
+from registry.identify.names import ADAPTERS, ARCHITECTURES, LAYOUTS
 from registry.web import words
 from registry.web.beside import Sidecar, sidecar
-from registry.web.presenters import Badge, Fact, Link, Word, adapter, badges, base, state_badge, value_url
+from registry.web.presenters import (
+    KIND_NAMES,
+    Badge,
+    Fact,
+    Link,
+    Word,
+    adapter,
+    badges,
+    base,
+    names,
+    state_badge,
+    value_url,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -69,6 +81,8 @@ TRAINING: Final[Mapping[str, str]] = {
     "comment": "comment",
 }
 _SIDES: Final = ("resolution", "bucket")
+_PICTURES: Final = frozenset({"modelspec.preview_image", "modelspec.thumbnail", "ssmd_cover_images"})
+_CORRECTED: Final = "corrected by you"
 _UNVERIFIED: Final[Mapping[str, str]] = {
     "pending": "not hashed yet",
     "failed": "could not be hashed",
@@ -115,6 +129,7 @@ class Remark(NamedTuple):
 class Particulars:
     """The page of one lora."""
 
+    url: str
     name: str
     title: str
     summary: str
@@ -140,9 +155,11 @@ def particulars(detail: LoraDetail) -> Particulars:
     lora = detail.lora
     found: Mapping[str, Any] = detail.identification
     tags = [_tag(tag) for tag in detail.tags[:MOST]]
+    name, title = _names(detail)
     return Particulars(
-        name=words.visible(lora.name) or f"lora {lora.id}",
-        title=words.cut(lora.title, 300) if lora.title and not words.alike(lora.name, lora.title) else "",
+        url=words.lora_url(lora.id),
+        name=name,
+        title=title,
         summary=" · ".join(_summary(lora)),
         badges=tuple(badges(lora)),
         facts=tuple(_facts(lora, found)),
@@ -158,11 +175,26 @@ def particulars(detail: LoraDetail) -> Particulars:
         notes=tuple(Remark(note["slug"], words.cut(note["text"], _TEXT)) for note in detail.notes),
         entries=len(detail.metadata),
         metadata=tuple(
-            Fact(words.cut(key, 200), words.cut(value, _TEXT))
+            Fact(words.cut(key, 200), _entry(key, value))
             for key, value in sorted(detail.metadata.items())[:MOST]
         ),
         replaces=_replaced(lora.replaces),
         json_url=f"/api/v1/loras/{lora.id}",
+    )
+
+
+def _names(detail: LoraDetail) -> tuple[str, str]:
+    shown = detail.shown
+    if shown is None:
+        return names(detail.lora, "", own=False)
+    source = shown.sources.get("name")
+    return names(detail.lora, shown.name, own=source is not None and source.kind == "user")
+
+
+def _entry(key: str, value: str) -> str:
+    """Return an entry of metadata; pictures in them have levels, and are shown with the others."""
+    return (
+        f"{words.count(len(value))} characters of a picture" if key in _PICTURES else words.cut(value, _TEXT)
     )
 
 
@@ -190,11 +222,19 @@ def _summary(lora: LoraView) -> Iterable[str]:
 def _facts(lora: LoraView, found: Mapping[str, Any]) -> Iterable[Fact]:
     kind = adapter(lora.kind, lora.adapter)
     asked = ("adapter", lora.adapter) if lora.kind == "lora" else ("kind", lora.kind)
-    yield Fact("type", kind, value_url(*asked))
-    yield Fact("base model", base(lora.architecture) or "unknown", value_url("arch", lora.architecture))
+    yield Fact("type", kind, value_url(*asked), by=_beside(lora, found, "kind", "adapter"))
+    family = base(lora.architecture) or "unknown"
+    yield Fact(
+        "base model", family, value_url("arch", lora.architecture), by=_beside(lora, found, "architecture")
+    )
     if also := [base(str(name)) or str(name) for name in found.get("ambiguous_with", ())]:
         yield Fact("could be", ", ".join(also))
-    yield from _known(("variant", lora.base_model, "base"), ("rank", lora.rank, "rank"))
+    if lora.base_model:
+        variant = words.cut(lora.base_model, _TEXT)
+        yield Fact(
+            "variant", variant, value_url("base", lora.base_model), by=_beside(lora, found, "base_model")
+        )
+    yield from _known(("rank", lora.rank, "rank"))
     if len(ranks := found.get("ranks", ())) > 1:
         yield Fact("all its ranks", words.cut(", ".join(map(str, ranks)), _TEXT))
     yield from _known(("alpha", lora.alpha, "alpha"), ("precision", lora.precision, "prec"))
@@ -212,6 +252,24 @@ def _facts(lora: LoraView, found: Mapping[str, Any]) -> Iterable[Fact]:
         ("first seen", words.moment(lora.first_seen), None),
     )
     yield Fact("identity", words.visible(lora.identity), code=True)
+
+
+def _beside(lora: LoraView, found: Mapping[str, Any], *fields: str) -> str:
+    """Return what was identified where the user corrected it, nothing where nobody did."""
+    if not any(name in lora.corrected for name in fields):
+        return ""
+    told = [_called(name, found.get(name)) for name in fields if found.get(name)]
+    return f"{_CORRECTED}; identified as {', '.join(told)}" if told else _CORRECTED
+
+
+def _called(field: str, value: object) -> str:
+    name = str(value)
+    tables = {
+        "kind": {**KIND_NAMES, "lora": "an adapter"},
+        "adapter": ADAPTERS,
+        "architecture": ARCHITECTURES,
+    }
+    return words.cut(tables.get(field, {}).get(name, name), _TEXT)
 
 
 def _triggers(found: Mapping[str, Any]) -> Iterable[Source]:

@@ -12,6 +12,7 @@ _UNSEEN: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
+_STARS: Final = 5
 _UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
@@ -101,12 +102,28 @@ def number(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def search_url(query: str, sort: str = "", cursor: str = "") -> str:
-    """Return the address of a search, without what is empty."""
-    given = {name: value for name, value in (("q", query), ("sort", sort), ("cursor", cursor)) if value}
+def search_url(query: str, sort: str = "", cursor: str = "", view: str = "") -> str:
+    """Return the address of a search below the root, without what is empty."""
+    named = (("q", query), ("sort", sort), ("cursor", cursor), ("view", view))
+    given = {name: value for name, value in named if value}
     return f"/?{urlencode(given, quote_via=quote, errors='replace')}" if given else "/"
 
 
 def lora_url(lora_id: int) -> str:
-    """Return the address of the page of a lora."""
+    """Return the address of the page of a lora, below the root."""
     return f"/loras/{lora_id}"
+
+
+def stars(rating: int) -> str:
+    """Return a rating as five signs."""
+    return f"{'★' * rating}{'☆' * (_STARS - rating)}"
+
+
+def picture_url(key: str) -> str:
+    """Return the address of the thumbnail of a picture, below the root."""
+    return f"/api/v1/pictures/{key}"
+
+
+def original_url(key: str) -> str:
+    """Return the address of a picture as it came, below the root."""
+    return f"/api/v1/pictures/{key}/original"

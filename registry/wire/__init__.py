@@ -21,6 +21,7 @@ class Auth(Enum):
     """How the clients of a tool identify themselves besides a bearer token."""
 
     BASIC = auto()
+    BODY = auto()
 
 
 @dataclass(frozen=True, slots=True)

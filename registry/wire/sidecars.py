@@ -39,8 +39,8 @@ _READERS: Final[Mapping[str, Callable[[object], SidecarFacts | None]]] = {
 }
 _PLAIN: Final = frozenset(description_text.FAMILIES)
 
-# NUL is all that a crash may leave of a file.
-_BLANK: Final = "\x00 \t\r\n"
+BLANK: Final = "\x00 \t\r\n"
+"""What an empty file holds: NUL is all that a crash may leave of one."""
 _UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 # What no text has, so that bytes which decode to it are of another encoding, or no text: controls, and what
 # cp932 makes of bytes that are nothing there, such as FF and FD.
@@ -99,7 +99,7 @@ def read_sidecar(family: str, data: bytes) -> SidecarFacts | None:
     if len(data) > MAX_SIDECAR:
         raise BadSidecar(f"it is larger than {MAX_SIDECAR // 1024**2} MiB")
     text = decode(data)
-    blank = not text.strip(_BLANK)
+    blank = not text.strip(BLANK)
     if family in _PLAIN:
         return None if blank else read(text)
     if blank:

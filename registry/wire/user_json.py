@@ -14,6 +14,8 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Final
 
 from registry.formats.civitai import digest
+from registry.formats.markup import readable
+from registry.formats.merging import Draft, by_user, phrases, same_words
 from registry.formats.modelspec import PREFIX
 from registry.formats.sidecar_values import (
     name,
@@ -32,7 +34,10 @@ from registry.told import SidecarFacts, UserFacts
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from registry.outgoing import Outgoing
+
 FAMILIES: Final = ("user_json",)
+_A1111: Final = "a1111"
 
 # One of these is enough to know A1111's editor or a tool that writes for it ...
 _MARKS: Final = frozenset(
@@ -47,6 +52,10 @@ _ANSWER: Final = ("files", "trainedWords")
 _HELPER: Final = "civitai_helper"
 # Values of `sd version` that name none.
 _NO_VERSION: Final = frozenset({"Other", "Unknown"})
+# What A1111's editor offers, for our names.
+_SD_VERSIONS: Final[Mapping[str, str]] = {"sd15": "SD1", "sd2": "SD2", "sdxl": "SDXL"}
+_WEIGHTS: Final = (0, 2)
+_DESCRIPTIONS: Final = (".txt", ".description.txt")
 
 
 def read(value: object) -> SidecarFacts | None:
@@ -56,12 +65,66 @@ def read(value: object) -> SidecarFacts | None:
         return said(_with(of_modelspec(written), _user_metadata(written)), theirs=True)
     if isinstance(written.get("modelVersions"), list):
         return said(_with(of_model("sdnext", written), _beside_an_answer(written)), theirs=True)
-    if "modelId" in written and any(isinstance(written.get(key), list) for key in _ANSWER):
+    if _is_answer(written):
         facts = of_version("civitai-browser-plus", written)
         return said(_with(facts, _beside_an_answer(written)), theirs=True)
     if _MARKS.isdisjoint(written) and not written.keys() <= _COMMON:
         return None
     return said(_user_metadata(written), theirs=not _MARKS.isdisjoint(written))
+
+
+def write(known: Mapping[str, object] | None, out: Outgoing) -> Mapping[str, object] | None:
+    """Return what the file is to say, with what A1111's editor keeps; `None` where it is of no known tool.
+
+    Groups of trigger words become one text, as A1111 puts all of it into the prompt. A description of
+    Civitai's becomes plain text, and is left out where a text file beside it holds one, which it would hide.
+    """
+    there = known or {}
+    facts = read(there)
+    if facts is None:
+        if not there.keys() <= _COMMON:
+            return None
+        facts = SidecarFacts(_A1111)
+    draft, user = Draft(known, out, facts), facts.user
+    if not _is_answer(there):
+        _describe(draft, out, facts)
+    version = _sd_version(out)
+    based = user.base_model or facts.base_model
+    if version is not None and (based is None or (by_user(out, "architecture") and based != version)):
+        draft.members["sd version"] = version
+    texts = [user.activation_text] if user.activation_text is not None else facts.trigger_words
+    if not same_words(texts, out.shown.triggers):
+        draft.say("triggers", "activation text", texts, ", ".join(phrases(out.shown.triggers)))
+    low, high = _WEIGHTS
+    if low <= (out.shown.weight or 0) <= high:
+        draft.say("weight", "preferred weight", user.weight)
+    draft.say("negative_text", "negative text", user.negative_text)
+    draft.say("notes", "notes", user.notes)
+    return draft.members
+
+
+def _sd_version(out: Outgoing) -> str | None:
+    """Return A1111's word for a base model: by its architecture, else one that was read in its files."""
+    source = out.shown.sources.get("base_model")
+    theirs = source is not None and source.kind == "sidecar" and source.tool == _A1111
+    return _SD_VERSIONS.get(out.architecture, out.shown.base_model if theirs else None)
+
+
+def _describe(draft: Draft, out: Outgoing, facts: SidecarFacts) -> None:
+    description = out.shown.description
+    if by_user(out, "description"):
+        draft.say("description", "description", facts.user.description)
+    elif description is not None and not out.beside & {out.stem + ending for ending in _DESCRIPTIONS}:
+        there = facts.user.description or facts.description or facts.version_description
+        if readable(description):
+            draft.say("description", "description", there, readable(description))
+
+
+def _is_answer(there: Mapping[str, object]) -> bool:
+    """Whether Civitai's answer for a model or version is kept here, whose description is that of the file."""
+    if isinstance(there.get("modelVersions"), list):
+        return True
+    return "modelId" in there and any(isinstance(there.get(key), list) for key in _ANSWER)
 
 
 def _beside_an_answer(written: Mapping[str, object]) -> SidecarFacts:
@@ -108,4 +171,4 @@ def _tool(written: Mapping[str, object]) -> str:
         return "civitai-browser-plus"
     if any(_HELPER in key for key in record(written.get("extensions"))):
         return "civitai-helper"
-    return "a1111"
+    return _A1111

@@ -12,18 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cli.commands.search import requoted
+from cli.queries import requoted
 from registry.app import open_registry
 from registry.config import load_settings
 from registry.search.catchup import Follower
 from registry.search.fields import FACETS, SORTS, TABLE
 from registry.searching import place_of
 from tests.support.files import kohya_lora
-from tests.support.program import ROOT, Outcome, command_of, environment_of, run
+from tests.support.program import ROOT, Outcome, command_of, environment_of, run, run_all
 from tests.support.served import served, until
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
 KEYS = [
@@ -61,38 +60,6 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert run(data, ["scan", "--no-hash", str(folder)]).code == 0
     assert run(data, ["search"]).code == 0
     return data
-
-
-# Starting the program takes longer than what it does here.
-DRIVER = """
-import io, json, os, sys
-from cli.program import main
-ours = sys.stdout
-answers = []
-for arguments in json.load(sys.stdin):
-    streams = [io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2)]
-    sys.stdout, sys.stderr = streams
-    code = main([os.fsdecode(bytes.fromhex(argument)) for argument in arguments])
-    for stream in streams:
-        stream.flush()
-    answers.append([code, *(stream.buffer.getvalue().decode() for stream in streams)])
-json.dump(answers, ours)
-"""
-
-
-def run_all(data: Path, *lines: Sequence[str | bytes]) -> list[Outcome]:
-    """Run several command lines one after the other in one process."""
-    done = subprocess.run(
-        [sys.executable, "-c", DRIVER],
-        input=json.dumps([[os.fsencode(argument).hex() for argument in line] for line in lines]).encode(),
-        env=environment_of(data),
-        cwd=data.parent,
-        capture_output=True,
-        check=False,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    return [Outcome(*answer) for answer in json.loads(done.stdout)]
 
 
 def names(done: Outcome) -> list[str]:

@@ -102,10 +102,13 @@ def test_the_checker_finds_what_is_wrong(document: dict[str, Any]) -> None:
 def test_every_operation_declares_its_problems_and_nothing_loads_scripts(
     service: Service, document: dict[str, Any]
 ) -> None:
-    for path, operations in document["paths"].items():
+    for operations in document["paths"].values():
         for operation in operations.values():
-            kinds = set(operation["responses"]["default"]["content"])
-            assert kinds == ({"application/json"} if path.startswith("/sdapi/") else {PROBLEM})
+            kinds = set(operation["responses"]["default"].get("content", ()))
+            # Some tools tell what is wrong in shapes of their own, which are not described.
+            assert kinds in (
+                [{"application/json"}, set()] if "dialects" in operation["tags"] else [{PROBLEM}]
+            )
             assert "422" not in operation["responses"]
     assert set(document["components"]["securitySchemes"]) == {"bearer", "basic"}
     for page in ("/docs", "/redoc"):

@@ -7,9 +7,12 @@ from urllib.parse import quote
 
 import pytest
 
+from registry.catalog.curation import edit
+from registry.catalog.lookup import resolve
 from registry.catalog.problems import replace_root_problems
+from registry.curation import read_changes
 from registry.views import Note
-from tests.support.catalogs import open_builder
+from tests.support.catalogs import MACHINE, open_builder
 from tests.support.files import kohya_metadata
 from tests.support.serving import Service
 
@@ -242,3 +245,33 @@ def test_the_list_of_a1111_can_be_asked_for_what_a_search_finds(service: Service
     assert int(asked.headers["x-loras-generation"]) >= int(now) + 2
     asked = service.ask("GET", "/sdapi/v1/loras?since=999999")
     assert (asked.headers["x-loras-resync"], len(asked.json())) == ("true", 4)
+
+
+def test_what_was_hidden_is_found_only_where_it_is_asked_for(service: Service, builder: Builder) -> None:
+    with builder.catalog.write() as unit:
+        edit(unit, [resolve(unit.conn, "other", MACHINE)], read_changes({"hidden": True}))
+    service.catch_up()
+
+    def found(text: str) -> list[str]:
+        return sorted(one["name"] for one in service.get(f"{SEARCH}?q={quote(text)}")["items"])
+
+    assert found("") == ["DetailTweakerXL_v2", "盲盒Baby"]
+    assert found("name:other") == []
+    assert found("hidden:yes") == ["other"]
+    assert found("name:other hidden:yes,no") == ["other"]
+    assert service.get(f"{SEARCH}?q=&facets=hidden")["facets"][0]["values"][0]["value"] == "no"
+
+
+def test_what_a_user_noted_is_found_by_its_fields(service: Service, builder: Builder) -> None:
+    noted = {
+        "note": "keep for 水墨 prints", "tags": ["to try"], "rating": 4, "favorite": True, "nsfw": "r",
+        "display_name": "Splash", "triggers": [["ink", "wash"]], "architecture": "flux1",
+    }  # fmt: skip
+    with builder.catalog.write() as unit:
+        edit(unit, [resolve(unit.conn, "other", MACHINE)], read_changes(noted))
+    service.catch_up()
+    for text in (
+        "note:水墨", "prints", "usertag:to_try", '"to try"', "rating:4..", "fav:yes", "nsfw:r", "name:splash",
+        "trigger:wash", "arch:flux1", "has:notes", "sort:-rating rating:*",
+    ):  # fmt: skip
+        assert [one["name"] for one in service.get(f"{SEARCH}?q={quote(text)}")["items"]] == ["other"], text

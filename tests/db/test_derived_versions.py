@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, select, update
 
 from registry.catalog.collisions import SLUG, refresh_collisions
+from registry.catalog.detail import lora_detail
 from registry.catalog.hashing import record_hash_failure
 from registry.catalog.ingesting import Observation
 from registry.catalog.presence import set_missing
 from registry.catalog.problems import list_problems
-from registry.catalog.reading import list_loras, lora_detail
+from registry.catalog.reading import list_loras
 from registry.catalog.tables import TABLES
 from registry.formats.packing import pack_json
 from registry.hashing.claims import DIFFERS

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from registry.catalog.dedupe import duplicates
+from registry.catalog.detail import lora_detail
 from registry.catalog.presence import set_missing
 from registry.catalog.problems import (
     count_problems,
@@ -18,7 +19,7 @@ from registry.catalog.problems import (
     replace_problems,
     replace_root_problems,
 )
-from registry.catalog.reading import SORTS, list_loras, lora_detail
+from registry.catalog.reading import SORTS, list_loras
 from registry.catalog.tags import TagIds, pack_tags, tag_names, unpack_tags
 from registry.errors import BadRequest, NotFound
 from registry.hashing.lookup import NOTHING

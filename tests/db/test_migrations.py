@@ -28,14 +28,16 @@ from tests.support.library import Model, open_library
 if TYPE_CHECKING:
     from pathlib import Path
 
-NEXT = '''
+HEAD = str(head_revision())
+LATER = f"{int(HEAD) + 1:04d}"
+NEXT = f'''
 """A later schema."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0004"
-down_revision = "0003"
+revision = "{LATER}"
+down_revision = "{HEAD}"
 
 
 def upgrade():
@@ -51,7 +53,7 @@ BROKEN = NEXT.replace(
 def later(folder: Path, body: str = NEXT) -> Path:
     copy = folder / "later"
     shutil.copytree(revisions_folder(), copy)
-    (copy / "versions" / "0004_next.py").write_text(body)
+    (copy / "versions" / f"{LATER}_next.py").write_text(body)
     return copy
 
 
@@ -135,14 +137,14 @@ def test_an_older_catalog_is_upgraded_with_all_its_rows_after_a_backup(
     revisions = later(tmp_path)
     backup = ensure_schema(catalog, backups=tmp_path / "backups", allow_upgrade=True, revisions=revisions)
     with catalog.bare() as conn, conn.begin():
-        assert current_revision(conn) == "0004"
+        assert current_revision(conn) == LATER
         assert conn.execute(text("SELECT count(*) FROM lora WHERE rating IS NULL")).scalar() == 2
     assert library.lora(model.path) == before
     if catalog.sqlite:
         assert backup is not None
         with closing(sqlite3.connect(backup)) as copy:
             assert copy.execute("SELECT count(*) FROM lora").fetchone() == (2,)
-            assert copy.execute("SELECT version_num FROM alembic_version").fetchone() == ("0003",)
+            assert copy.execute("SELECT version_num FROM alembic_version").fetchone() == (HEAD,)
         with catalog.bare() as conn:
             assert conn.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
     else:
@@ -167,7 +169,7 @@ def test_a_catalog_of_the_first_revision_keeps_all_its_rows_and_is_searched_by_m
             assert copy.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
             assert copy.execute("SELECT count(*) FROM file").fetchone() == (2,)
     with catalog.bare() as conn, conn.begin():
-        assert current_revision(conn) == head_revision() == "0003"
+        assert current_revision(conn) == HEAD
         context = MigrationContext.configure(conn, opts={"compare_type": True, "target_metadata": METADATA})
         assert compare_metadata(context, METADATA) == []
         assert conn.execute(text("SELECT description FROM header")).scalars().all() == [None, None]

@@ -10,21 +10,19 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import update
 
+from registry.catalog.detail import lora_detail
 from registry.catalog.hashing import record_hash_failure
 from registry.catalog.ingesting import Observation
 from registry.catalog.presence import set_missing
-from registry.catalog.reading import lora_detail
 from registry.catalog.roots import add_root, change_root, relocate_files, remove_root, set_root_state
 from registry.catalog.searching import (
     COLUMNS,
-    SAMPLE,
-    TagNames,
     count_searchable,
     search_records,
     searchable_ids,
-    tags_sample,
 )
 from registry.catalog.tables import TABLES
+from registry.catalog.tag_lists import SAMPLE, TagNames, tags_sample
 from registry.catalog.tags import pack_tags
 from registry.search.fields import TABLE
 from registry.views import CompanionSeen, Note

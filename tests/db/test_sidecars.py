@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from registry.catalog.detail import lora_detail
 from registry.catalog.digests import stored_digests
-from registry.catalog.reading import lora_detail
 from registry.catalog.searching import search_records
 from registry.catalog.sidecars import (
     SidecarRead,

@@ -222,7 +222,7 @@ def test_the_keeper_makes_changes_visible_by_itself_and_ends_when_told(
     builder: Builder, place: Place
 ) -> None:
     engine = Engine(place)
-    keeper = Keeper(str(builder.catalog.url), place.folder, engine.refresh)
+    keeper = Keeper(str(builder.catalog.url), place, engine.refresh)
     builder.catalog.on_commit(keeper.wake)
     keeper.start()
     try:
@@ -238,7 +238,7 @@ def test_the_keeper_makes_changes_visible_by_itself_and_ends_when_told(
 def test_a_keeper_whose_child_is_killed_or_fails_says_so_and_goes_on(builder: Builder, place: Place) -> None:
     place.folder.write_text("in the way")
     engine = Engine(place)
-    keeper = Keeper(str(builder.catalog.url), place.folder, engine.refresh, retry_seconds=0.01)
+    keeper = Keeper(str(builder.catalog.url), place, engine.refresh, retry_seconds=0.01)
     keeper.start()
     try:
         _until(lambda: keeper.progress.state == "failing")

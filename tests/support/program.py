@@ -58,3 +58,35 @@ def run(
         timeout=_SECONDS,
     )
     return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+# Starting the program takes longer than what it does in most tests.
+_DRIVER = """
+import io, json, os, sys
+from cli.program import main
+ours = sys.stdout
+answers = []
+for arguments in json.load(sys.stdin):
+    streams = [io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2)]
+    sys.stdout, sys.stderr = streams
+    code = main([os.fsdecode(bytes.fromhex(argument)) for argument in arguments])
+    for stream in streams:
+        stream.flush()
+    answers.append([code, *(stream.buffer.getvalue().decode() for stream in streams)])
+json.dump(answers, ours)
+"""
+
+
+def run_all(data: Path, *lines: Sequence[str | bytes]) -> list[Outcome]:
+    """Run several command lines one after the other in one process."""
+    done = subprocess.run(
+        [sys.executable, "-c", _DRIVER],
+        input=json.dumps([[os.fsencode(argument).hex() for argument in line] for line in lines]).encode(),
+        env=environment_of(data),
+        cwd=data.parent,
+        capture_output=True,
+        check=False,
+        timeout=_SECONDS,
+    )
+    assert done.returncode == 0, done.stderr
+    return [Outcome(*answer) for answer in json.loads(done.stdout)]

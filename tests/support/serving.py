@@ -15,10 +15,15 @@ from registry.api.application import create_app
 from registry.api.context import Context
 from registry.api.feed import Feed
 from registry.api.server import Server
+from registry.api.viewers import viewer_of
 from registry.catalog.roots import add_root, change_root, mount_root, remove_root
 from registry.catalog.tokens import create_token
+from registry.civitai.planning import Plan
 from registry.config import Settings
 from registry.errors import Conflict
+from registry.exported import WRITTEN, Exported, ExportTally, ExportWish
+from registry.pictures.store import PictureStore
+from registry.pictures.studio import Studio
 from registry.search.catchup import Follower
 from registry.search.index import Place
 from registry.search.service import Searching
@@ -76,6 +81,29 @@ class Actions:
     def pause_hashing(self, paused: bool, actor: str | None) -> None:  # noqa: FBT001 - as the context has it
         self.asked.append(("pause" if paused else "go on", actor))
 
+    def sync(self, query: str, everything: bool, actor: str | None) -> int:  # noqa: FBT001 - as above
+        if self.busy:
+            raise Conflict("the sync is running already", remedy="wait for it")
+        self.asked.append(("sync", query, everything, actor))
+        return 9
+
+    def sync_version(self, version: int, actor: str | None) -> int:
+        if self.busy:
+            raise Conflict("the sync is running already", remedy="wait for it")
+        self.asked.append(("sync version", version, actor))
+        return 10
+
+    def export(self, wish: ExportWish, actor: str | None) -> int:
+        if self.busy:
+            raise Conflict("the export of sidecars is running already", remedy="wait for it")
+        self.asked.append(("export", wish, actor))
+        return 11
+
+    def plan_export(self, wish: ExportWish) -> ExportTally:
+        tally = ExportTally(dry_run=True, models=1, complete=True)
+        tally.add(Exported(1, "/x.json", wish.tools[0], WRITTEN, ("notes",)))
+        return tally
+
     def progress(self) -> dict[str, object]:
         return {"scan": [], "hashing": {"files": 0}, **self.going_on}
 
@@ -95,6 +123,7 @@ class Service:
         self.actions = Actions(builder)
         self.feed = Feed(builder.catalog, poll_seconds=0.05)
         self.index = Place(folder / "search")
+        self.studio = Studio(PictureStore(folder / "pictures"))
         searching = Searching(builder.catalog, self.index, load(()))
         self.app = create_app(
             Context(
@@ -111,10 +140,16 @@ class Service:
                 pause_hashing=self.actions.pause_hashing,
                 searching=searching,
                 progress=self.actions.progress,
+                sync=self.actions.sync,
+                plan_sync=lambda _query, _everything: Plan(2, {"never": 2}, 1, 3),
+                sync_version=self.actions.sync_version,
+                studio=self.studio,
+                export=self.actions.export,
+                plan_export=self.actions.plan_export,
             ),
             clock=clock,
         )
-        sources = pages.Sources(builder.catalog, MACHINE, searching, self.actions.progress)
+        sources = pages.Sources(builder.catalog, MACHINE, searching, self.actions.progress, viewer_of)
         self.app.routes.extend(pages.routes(sources))
         self._runner: asyncio.Runner | None = None
 
@@ -183,6 +218,7 @@ class Service:
             finally:
                 runner.run(_left(lifespan))
                 self._runner = None
+                self.studio.close()
 
     @contextmanager
     def listening(self) -> Iterator[str]:

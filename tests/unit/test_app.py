@@ -18,6 +18,7 @@ from registry.hashing.reader import hash_file
 from registry.ingest.derive import read_unless_known
 from registry.ingest.settle import Rescan
 from registry.searching import open_searching
+from registry.syncing import Syncing
 from tests.support.served import until
 from tests.support.shelf import Counting, lora, open_shelf
 
@@ -219,7 +220,9 @@ class Observed(Background):
 
     def __init__(self, registry: Registry) -> None:
         self.told: list[tuple[int, object]] = []
-        super().__init__(registry, open_searching(registry), watch=False)
+        super().__init__(
+            registry, open_searching(registry), Syncing(registry, lambda _query: []), watch=False
+        )
 
     def _tell(self, root_id: int, action: Action | Lost) -> None:
         self.told.append((root_id, action))

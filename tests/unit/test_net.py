@@ -149,9 +149,15 @@ def test_redirects_are_followed_within_the_hosts_and_without_credentials_elsewhe
 
     assert (reply.body, reply.url) == (b"end", f"{elsewhere}/c")
     assert [(one.method, one.path, one.body) for one in there.asked] == [
-        ("POST", "/a", b"body"), ("GET", "/b", b""), ("GET", "/c", b""),
+        ("POST", "/a", b"body"), ("POST", "/b", b"body"), ("POST", "/c", b"body"),
     ]  # fmt: skip
     assert ["authorization" in one.headers for one in there.asked] == [True, True, False]
+
+
+def test_only_see_other_turns_a_question_into_a_look(there: Outside, door: Callable[..., Door]) -> None:
+    there.answers += [Answer(303, headers={"Location": "/b"}), Answer(200, b"end")]
+    assert door().ask(PURPOSE, Asked("POST", f"{there.url}/a", b"body")).body == b"end"
+    assert [(one.method, one.body) for one in there.asked] == [("POST", b"body"), ("GET", b"")]
 
 
 def test_a_redirect_to_a_host_that_is_not_allowed_is_refused(

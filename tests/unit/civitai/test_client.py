@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from registry.civitai.client import ATTEMPTS, Client, Waiting
+from registry.civitai.asking import ATTEMPTS, Waiting
+from registry.civitai.client import Client
 from registry.civitai.pace import (
     FIRST_SECONDS,
     LEAST_SECONDS,

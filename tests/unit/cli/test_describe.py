@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cli.describe import describe_file, describe_lora
-from registry.catalog.reading import lora_detail
+from registry.catalog.detail import lora_detail
 from registry.ingest.inspecting import inspect_file
 from tests.support.files import frame, write_safetensors
 from tests.support.shelf import lora, open_shelf

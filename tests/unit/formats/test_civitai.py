@@ -185,6 +185,7 @@ def test_a_version_by_itself_is_decoded_in_full() -> None:
                 download_url="https://civitai.com/api/download/models/242807",
             ),
         ),
+        images_level=2,
         images=(
             RemoteImage(
                 url=IMAGE_URL,

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
+from registry.catalog.detail import lora_detail
 from registry.catalog.lookup import by_hash
-from registry.catalog.reading import file_views, lora_detail
+from registry.catalog.reading import file_views
 from registry.catalog.tables import TABLES
 from registry.formats.packing import pack_json
 from registry.hashing.reader import hash_file

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from registry.catalog.reading import lora_detail
+from registry.catalog.detail import lora_detail
 from registry.catalog.searching import search_records
 from registry.catalog.sidecars import sidecars_of, unpack_facts
 from registry.errors import Cancelled, ReaderFailed

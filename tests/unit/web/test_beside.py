@@ -128,3 +128,15 @@ def test_every_tool_and_every_verdict_has_a_name() -> None:
         "stability-matrix", "swarmui", "text",
     }  # fmt: skip
     assert TOOLS.keys() == written
+
+
+def test_what_its_tool_says_since_comes_first_and_is_marked() -> None:
+    offered = {"note": "<b>theirs</b>", "weight": 0.5, "favorite": True, "triggers": [["ink, wash"], ["x"]]}
+    page = sidecar(a_view(offered=offered, ours=True))
+    assert [badge.text for badge in page.badges][1:3] == ["as we wrote it", "changed since"]
+    assert [(fact.name, fact.value) for fact in page.facts[:4]] == [
+        ("since then, note", "<b>theirs</b>"),
+        ("since then, weight", "0.5"),
+        ("since then, favorite", "yes"),
+        ("since then, triggers", "ink, wash | x"),
+    ]

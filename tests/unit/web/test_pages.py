@@ -5,20 +5,19 @@ from __future__ import annotations
 import json
 import re
 from html import unescape
-from html.parser import HTMLParser
 from importlib import resources
 from typing import TYPE_CHECKING
 
 import pytest
 
+from registry.web.results import SORTS
 from registry.web.words import visible
+from tests.support.documents import CSP, Document, document
 from tests.support.files import kohya_metadata
 from tests.support.serving import REMOTE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import httpx
 
     from tests.support.catalogs import Builder
     from tests.support.serving import Service
@@ -33,68 +32,6 @@ HOSTILE = (
     "盲盒",
     "half \ud83d and \x00",
 )
-CSP = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-VOID = {"meta", "link", "input", "img", "br"}
-
-
-class Document(HTMLParser):
-    """A page as elements; everything that could run or load anything is noted."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
-        self.words: list[str] = []
-        self.feed(text)
-        self.close()
-        assert not self.open, self.open
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag, tag
-
-    def handle_data(self, data: str) -> None:
-        self.words.append(data)
-        if "script" in self.open or "style" in self.open:
-            assert not data.strip()
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.elements if name == tag]
-
-    @property
-    def links(self) -> list[str]:
-        return [str(one["href"]) for one in self.all("a")]
-
-
-def document(answer: httpx.Response, status: int = 200) -> Document:
-    """Return a page, which must be as strict as all are."""
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "text/html; charset=utf-8"
-    assert answer.headers["content-security-policy"] == CSP
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    assert answer.headers["referrer-policy"] == "no-referrer"
-    page = Document(answer.text)
-    for tag, attributes in page.elements:
-        assert tag not in {"style", "iframe", "object", "embed", "base"}
-        assert tag != "script" or (attributes.get("src") or "").startswith("/static/")
-        for name, value in attributes.items():
-            assert not name.startswith(("on", "style", "hx-on")), (tag, name)
-            if name in {"href", "src", "action", "hx-get"}:
-                assert value is not None
-                assert value.startswith(("/", "#")), (tag, name, value)
-                assert not value.startswith("//")
-    return page
 
 
 @pytest.fixture
@@ -191,9 +128,11 @@ def test_what_was_understood_ignored_and_meant_is_told(get: Callable[..., Docume
 @pytest.mark.usefixtures("filled")
 def test_the_sort_that_was_chosen_stays_chosen(get: Callable[..., Document]) -> None:
     page = get("/?q=style&sort=-size")
-    (chosen,) = [one for one in page.all("option") if "selected" in one]
-    assert chosen["value"] == "-size"
-    assert page.all("select")[0]["form"] == page.all("form")[0]["id"]
+    (chosen,) = [
+        one["value"] for one in page.all("option") if "selected" in one and one["value"] in dict(SORTS)
+    ]
+    assert chosen == "-size"
+    assert page.all("select")[-1]["form"] == page.all("form")[0]["id"]
     assert all("sort=-size" in link for link in page.links if link.startswith("/?q=style%20"))
 
 
@@ -363,14 +302,14 @@ def test_the_door_is_that_of_the_api(service: Service, path: str) -> None:
     served = service.ask("GET", path, peer=REMOTE, auth=("anybody", secret))
     assert served.status_code in {200, 404, 503}
     assert served.headers["content-type"].startswith("text/html")
-    assert service.ask("POST", path).status_code == 405
+    assert service.ask("POST", path, auth=("anybody", secret), peer=REMOTE).status_code in {403, 405}
     assert "set-cookie" not in served.headers
 
 
 def test_static_files_are_kept_for_good(service: Service) -> None:
     page = document(service.ask("GET", "/"), 503)
     urls = {str(one.get("src") or one.get("href")) for one in (*page.all("script"), *page.all("link"))}
-    assert len(urls) == 4
+    assert len(urls) == 5
     for url in urls:
         answer = service.ask("GET", url)
         assert answer.status_code == 200
@@ -385,9 +324,9 @@ def test_static_files_are_kept_for_good(service: Service) -> None:
 
 def test_what_is_static_is_small_ours_or_licensed_and_calls_nobody() -> None:
     folder = resources.files("registry.web").joinpath("static")
-    assert len(folder.joinpath("site.css").read_bytes()) < 12_000
+    assert len(folder.joinpath("site.css").read_bytes()) < 20_000
     assert "Zero-Clause BSD" in folder.joinpath("htmx.LICENSE.txt").read_text(encoding="utf-8")
-    for name in ("site.css", "search.js", "icon.svg"):
+    for name in ("site.css", "search.js", "lora.js", "icon.svg"):
         text = folder.joinpath(name).read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
         assert not re.search(r"https?:|//[a-z]|@import|url\(|eval|innerHTML", text), name
 
@@ -405,7 +344,8 @@ def test_every_form_and_picture_has_a_name(filled: Builder, get: Callable[..., D
     for path in ("/", "/?q=x", "/loras/1"):
         page = get(path)
         labels = {one.get("for") for one in page.all("label")}
-        assert {one["id"] for one in (*page.all("input"), *page.all("select"))} <= labels
+        typed = [one for one in page.all("input") if one.get("type") != "hidden"]
+        assert {one["id"] for one in (*typed, *page.all("select"), *page.all("textarea"))} <= labels
         assert all("alt" in one for one in page.all("img"))
         assert page.all("html")[0]["lang"] == "en"
         assert len(page.all("main")) == len(page.all("h1")) == 1

@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 
 from registry.catalog.reading import TRAINING as COLUMNS
 from registry.ingest.hashqueue import STORED
+from registry.shown import Shown, Source
 from registry.told import SidecarFacts, UserFacts
 from registry.views import FileView, LoraDetail, ProblemView, SidecarView
 from registry.web.particulars import HASHES, MOST, TRAINING, VERDICTS, particulars
@@ -172,3 +173,31 @@ def test_the_tables_know_every_verdict_digest_and_column() -> None:
     assert set(STORED) - {"sshs_legacy_other"} <= set(HASHES)
     documented = {"match", "differs", "hash_of_nothing", "malformed", "unverifiable", "unchecked"}
     assert set(VERDICTS) == documented
+
+
+def test_what_the_user_corrected_has_what_was_identified_beside_it() -> None:
+    corrected = replace(
+        LORA, corrected=["architecture", "base_model"], architecture="flux1", base_model="dev"
+    )
+    found: dict[str, object] = {"architecture": "sdxl", "base_model": None, "evidence": []}
+    beside = {
+        one.name: one.by for one in particulars(replace(DETAIL, lora=corrected, identification=found)).facts
+    }
+    assert beside["base model"] == "corrected by you; identified as Stable Diffusion XL"
+    assert beside["variant"] == "corrected by you"
+    assert beside["type"] == ""
+
+
+def test_the_page_goes_by_the_name_that_the_user_gave_it() -> None:
+    shown = Shown("Ink wash", sources={"name": Source("user", at=NOW)})
+    page = particulars(replace(DETAIL, shown=shown))
+    assert (page.name, page.title) == ("Ink wash", "x")
+    told = replace(shown, sources={"name": Source("civitai", at=NOW)})
+    page = particulars(replace(DETAIL, shown=told))
+    assert (page.name, page.title) == ("x", "Ink wash")
+
+
+def test_pictures_in_metadata_are_not_among_its_texts() -> None:
+    metadata = {"modelspec.thumbnail": "data:image/jpeg;base64,AAAA", "ssmd_cover_images": "[]"}
+    page = particulars(replace(DETAIL, metadata=metadata))
+    assert [one.value for one in page.metadata] == ["27 characters of a picture", "2 characters of a picture"]

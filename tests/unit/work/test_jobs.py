@@ -126,7 +126,9 @@ def test_stopping_ends_all_jobs_and_starts_no_more(catalog: Catalog, jobs: Jobs)
         jobs.start("wait", "d")
 
 
-@pytest.mark.parametrize("owner", ["m1:999999999:abc", f"m1:{os.getpid()}:earlier"])
+@pytest.mark.parametrize(
+    "owner", ["m1:999999999:abc", f"m1:{os.getpid()}:earlier"], ids=["gone", "an earlier start"]
+)
 def test_a_job_of_a_process_that_is_gone_is_taken_over(catalog: Catalog, jobs: Jobs, owner: str) -> None:
     if owner.startswith("m1:999999999") and os.name == "nt":
         pytest.skip("there only the heartbeat tells")
