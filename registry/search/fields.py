@@ -156,7 +156,7 @@ TABLE: Final[tuple[Field, ...]] = (
         aliases=("notes",),
     ),
     Field(
-        "usertag", Kind.KEY, "tags that you gave it", "usertag:keep", "your tag", of.user_tags,
+        "usertag", Kind.KEY, "tags that you gave it", "usertag:keep", "own tag", of.user_tags,
         aliases=("utag", "mytag"), facet=of.texts_of(of.user_tags),
     ),
     Field(
