@@ -41,9 +41,9 @@ def library(service: Service, builder: Builder) -> Service:
     return service
 
 
-def bearer(builder: Builder, **caps: int) -> dict[str, str]:
+def bearer(builder: Builder, *, nsfw_entries: int) -> dict[str, str]:
     with builder.catalog.write() as unit:
-        secret = create_token(unit, "picker", "read", scope=TokenScope(**caps))
+        secret = create_token(unit, "picker", "read", scope=TokenScope(nsfw_entries=nsfw_entries))
     return {"authorization": f"Bearer {secret}"}
 
 
