@@ -136,7 +136,7 @@ def test_json_is_what_the_api_answers(catalog: Path) -> None:
         ["search", "--json", "wash", "--explain"],
     )
     found = one.json()
-    assert list(found) == [*KEYS, "took_ms"]
+    assert list(found) == [*KEYS, "took_ms", "withheld"]
     assert (len(found["items"]), found["total"], found["query"], found["warnings"]) == (1, 2, "wash", [])
     assert [facet["field"] for facet in found["facets"]] == ["rank", "tag"]
     assert found["next_cursor"]

@@ -138,7 +138,7 @@ def test_facets_of_what_is_known_beside_the_header_have_names_that_people_read()
     facets = {name: facet(name, ("x", 1)) for name in named}
     headings = [group.heading for group in groups(read_typed("", NOW), "", facets, 9)]
     assert headings == [
-        "Your tag", "Favourite", "Rating", "Creator", "Civitai type", "Level", "Licence", "Update",
+        "Own tag", "Favourite", "Rating", "Creator", "Civitai type", "Level", "Licence", "Update",
         "State on Civitai",
     ]  # fmt: skip
     assert set(FACETS) <= {*COUNTED, TAG}
