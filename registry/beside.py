@@ -8,12 +8,12 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from registry.catalog.exportable import laden_files, placed_files
+from registry.catalog.exportable import laden_files, placed_files, sharing_stems
 from registry.catalog.tag_lists import TagNames
 from registry.catalog.written import Wrote, ours_of, put_written
 from registry.errors import Cancelled, CatalogError, FileChanged, RegistryError
 from registry.exported import FAILED, LEFT, PREVIEW, UNCHANGED, WRITTEN, Exported
-from registry.exporting import write_preview, write_sidecar
+from registry.exporting import CLOSED, write_preview, write_sidecar
 from registry.ingest.paths import absolute, long_path
 from registry.ingest.sidecar_reading import stamp_of
 from registry.wire.companions import SIDECAR_FAMILIES
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 BATCH: Final = 50
 # Members that make a tool leave a model out, and that its pages cannot take back.
 _EXCLUDES: Final = {"lora-manager": "exclude"}
+_RENAME: Final = "Rename one of the two models, or move it to another folder."
 _RESCAN: Final = "Scan its root, then export again."
 
 
@@ -57,6 +58,12 @@ class Spot(NamedTuple):
         state = UNCHANGED if done.data is None else WRITTEN
         return Exported(self.placed.lora_id, done.path, self.tool, state, done.changed)
 
+    def left(self, name: str, other: str) -> Exported:
+        """Return that a file is left alone, because it would be of another model too."""
+        path = os.path.join(self.folder, name)  # noqa: PTH118 - as above
+        reason = f"it would be of {other} too, another model: left alone"
+        return Exported(self.placed.lora_id, path, self.tool, LEFT, reason=reason, remedy=_RENAME)
+
     def failed(self, name: str, error: RegistryError) -> Exported:
         """Return that a file could not be written."""
         path = os.path.join(self.folder, name)  # noqa: PTH118 - as above
@@ -80,7 +87,7 @@ class Bench:
     ) -> None:
         self._catalog = registry.catalog
         self._roots = {root.id: root for root in registry.roots()}
-        self._folders = [root.path for root in self._roots.values() if root.path is not None]
+        self._writable = {root.path: root.writable for root in self._roots.values() if root.path is not None}
         self._tools = {tool: SIDECAR_FAMILIES[export_of(tool).ending] for tool in tools}
         self._cover = cover
         self._dry_run = dry_run
@@ -106,13 +113,16 @@ class Bench:
             with self._catalog.read() as conn:
                 some = laden_files(conn, fit[start : start + BATCH], self._names)
                 ours = ours_of(conn, [laden.placed.file_id for laden in some])
+                shared = sharing_stems(conn, [laden.placed for laden in some])
             for laden in some:
-                yield from self._beside(laden, self._roots[laden.placed.root_id], ours)
+                yield from self._beside(laden, ours, shared.get(laden.placed.file_id))
 
     def _beside(
-        self, laden: Laden, root: RootView, ours: Mapping[tuple[int, str], Ours]
+        self, laden: Laden, ours: Mapping[tuple[int, str], Ours], other: str | None
     ) -> Iterator[Exported]:
+        """Write beside one model; `other` is the name of another one there whose stem is the same."""
         placed = laden.placed
+        root = self._roots[placed.root_id]
         try:
             path = absolute(root.path or "", placed.rel)
             _require_unchanged(path, placed)
@@ -122,9 +132,12 @@ class Bench:
         out = laden.outgoing(path, self._catalog.clock())
         for tool, family in self._tools.items():
             spot = Spot(placed, root, path, tool, family)
-            yield self._sidecar(spot, out, ours.get((placed.file_id, family)))
+            if other is None or export_of(tool).whole_name:
+                yield self._sidecar(spot, out, ours.get((placed.file_id, family)))
+            else:
+                yield spot.left(sidecar_name(tool, out.file_name, out.beside), other)
         if self._cover is not None and out.preview is None:
-            told = self._preview(Spot(placed, root, path, PREVIEW, PREVIEW), out, self._cover)
+            told = self._preview(Spot(placed, root, path, PREVIEW, PREVIEW), out, self._cover, other)
             if told is not None:
                 yield told
 
@@ -141,7 +154,14 @@ class Bench:
             return found
 
         try:
-            done = write_sidecar(spot.folder, name, planned, self._within(spot.root), dry_run=self._dry_run)
+            done = write_sidecar(
+                spot.folder,
+                name,
+                planned,
+                self._within(spot.root),
+                roots=self._writable,
+                dry_run=self._dry_run,
+            )
         except (CatalogError, Cancelled):
             raise
         except RegistryError as error:
@@ -151,20 +171,30 @@ class Bench:
         hides = out.shown.hidden and _EXCLUDES.get(spot.tool) in done.changed
         return replace(spot.told(done), hides=hides)
 
-    def _preview(self, spot: Spot, out: Outgoing, cover: Callable[[int], bytes | None]) -> Exported | None:
+    def _preview(
+        self, spot: Spot, out: Outgoing, cover: Callable[[int], bytes | None], other: str | None
+    ) -> Exported | None:
         """Write a preview and return what became of it; `None` where there is one already, or no picture."""
         data = cover(spot.placed.lora_id)
         if data is None:
             return None
-        within = self._within(spot.root)
+        if other is not None:
+            return spot.left(f"{out.stem}.preview", other)
         try:
-            done = write_preview(spot.folder, out.file_name, data, within, dry_run=self._dry_run)
+            done = write_preview(
+                spot.folder,
+                out.file_name,
+                data,
+                self._within(spot.root),
+                roots=self._writable,
+                dry_run=self._dry_run,
+            )
         except RegistryError as error:
             return spot.failed(f"{out.stem}.preview", error)
         if done.done:
             name = os.path.basename(done.path)  # noqa: PTH119 - it may hold bytes that are no text
             self._note(spot, _wrote(PREVIEW, name, data, {}, out.now))
-        return None if done.problem is not None else spot.told(done)
+        return spot.told(done) if done.problem in {None, CLOSED} else None
 
     def _note(self, spot: Spot, wrote: Wrote | None) -> Wrote | None:
         """Store what is written beside a model now, and return what was before."""
@@ -172,7 +202,7 @@ class Bench:
             return put_written(unit, spot.placed.file_id, spot.family, wrote)
 
     def _within(self, root: RootView) -> Sequence[str] | None:
-        return None if root.follow_out else self._folders
+        return None if root.follow_out else list(self._writable)
 
 
 def _wrote(tool: str, name: str, data: bytes, ours: Mapping[str, object], now: int) -> Wrote:

@@ -56,7 +56,8 @@ class Field:
     """One field: `help` says what it takes, `check` turns JSON into its value or raises OddValueError.
 
     A `listed` one can be added to and taken from. One that is not `carried` is about these very weights and
-    is not copied to others.
+    is not copied to others. What `check` takes of a list is what is typed: one that was united from several
+    may have so many items and characters as `united` says.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Field:
     check: Callable[[object], Value | None]
     listed: bool = False
     carried: bool = True
+    united: tuple[int, int] = (0, 0)
 
 
 _WEIGHT = values.number_between(-10.0, 10.0)
@@ -73,7 +75,13 @@ FIELDS: dict[str, Field] = {
     field.name: field
     for field in (
         Field("note", "a text of up to 100,000 characters", values.prose(100_000)),
-        Field("tags", "a list of up to 1,000 tags of up to 200 characters", values.tags, listed=True),
+        Field(
+            "tags",
+            "a list of up to 1,000 tags of up to 200 characters",
+            values.tags,
+            listed=True,
+            united=(values.UNITED * values.MAX_TAGS, values.UNITED * values.MAX_TAGS * values.MAX_TAG),
+        ),
         Field("rating", "a whole number from 0 to 5", values.whole_between(0, 5)),
         Field("favorite", "true or false", values.truth),
         Field("hidden", "true or false: whether it is left out of lists", values.truth),
@@ -84,6 +92,7 @@ FIELDS: dict[str, Field] = {
             "a list of groups, each a list of up to 100 words; up to 100 groups",
             values.groups,
             listed=True,
+            united=(values.UNITED * values.MAX_GROUPS, values.UNITED * values.MAX_TRIGGERS),
         ),
         Field("weight", "the preferred strength, from -10 to 10", _WEIGHT),
         Field("weight_min", "the lowest strength that is of use, from -10 to 10", _WEIGHT),
@@ -232,7 +241,7 @@ def merged(kept: Mapping[str, Noted], other: Mapping[str, Noted]) -> Merged:
             continue
         newer, older = (theirs, ours) if theirs.at > ours.at else (ours, theirs)
         if name in _LISTS:
-            newer = newer._replace(value=values.both(_items(ours.value), _items(theirs.value)))
+            newer = newer._replace(value=_both(name, ours.value, theirs.value))
         elif ours.value != theirs.value:
             lost[name] = older
         found[name] = newer
@@ -248,7 +257,7 @@ def carried(target: Curation, source: Curation) -> Curation:
     for name, field in FIELDS.items():
         theirs, ours = getattr(source, name), getattr(target, name)
         if field.listed:
-            taken[name] = values.both(ours, theirs)
+            taken[name] = _both(name, ours, theirs)
         elif field.carried and ours is None:
             taken[name] = theirs
     return replace(target, **taken)  # type: ignore[arg-type] # each value is one of that very field
@@ -258,7 +267,25 @@ def united(name: str, one: Value | None, other: Value | None) -> Value | None:
     """Return the items of both values of a list; of a scalar the second value, or the first if it is none."""
     if name not in _LISTS:
         return one if other is None else other
-    return values.both(_items(one), _items(other)) or None
+    return _both(name, one, other) or None
+
+
+def _both(name: str, one: object, other: object) -> Any:
+    return values.within(values.both(_items(one), _items(other)), *FIELDS[name].united)
+
+
+def read_noted(name: str, told: object) -> tuple[Value | None, bool]:
+    """Return the value of a field that was noted elsewhere, and whether items of its list are left out.
+
+    Lists that were united may be longer than those that are typed. Raises OddValueError for what is no value.
+    """
+    field = FIELDS[name]
+    if not (field.listed and isinstance(told, list)):
+        return field.check(told), False
+    some = told[: field.united[0]]
+    items = values.both(tuple([item for one in some for item in _items(field.check([one]))]), ())
+    found = values.within(items, *field.united)
+    return found, len(found) < len(items) or len(some) < len(told)
 
 
 def _items(value: object) -> Any:

@@ -25,6 +25,8 @@ MAX_WORDS: Final = 100
 MAX_WORD: Final = 2000
 MAX_TRIGGERS: Final = 100_000
 """Characters of all trigger words of one lora."""
+UNITED: Final = 10
+"""A list that was united from several may be so many times as long as one that is typed."""
 Item = TypeVar("Item", bound="str | tuple[str, ...]")
 _BASE_MODELS: Final = {row.variant.casefold(): row.variant for row in WORD_VARIANTS}
 
@@ -65,7 +67,9 @@ def line(most: int) -> Callable[[object], str | None]:
     """Make the check of a text of one line; blanks around it are dropped, and runs of them become one."""
 
     def check(value: object) -> str | None:
-        return unicodedata.normalize("NFC", " ".join(_text(value, most).split())) or None
+        found = unicodedata.normalize("NFC", " ".join(_text(value, most).split()))
+        # Composing makes some characters three: what is noted must be one that this check takes again.
+        return _text(found, most) or None
 
     return check
 
@@ -165,9 +169,22 @@ def groups(value: object) -> tuple[tuple[str, ...], ...]:
                 words.setdefault(word.casefold(), word)
         if words:
             found.setdefault(tuple(words), tuple(words.values()))
-    if sum(len(word) for group in found.values() for word in group) > MAX_TRIGGERS:
+    if sum(map(_length, found.values())) > MAX_TRIGGERS:
         raise OddValueError(f"more than {MAX_TRIGGERS:,} characters")
     return tuple(found.values())
+
+
+def within(items: tuple[Item, ...], most: int, characters: int) -> tuple[Item, ...]:
+    """Return the first items of a list, as many as there may be and as have so many characters."""
+    for number, item in enumerate(items):
+        characters -= _length(item)
+        if number == most or characters < 0:
+            return items[:number]
+    return items
+
+
+def _length(item: str | tuple[str, ...]) -> int:
+    return len(item) if isinstance(item, str) else sum(map(len, item))
 
 
 def both(one: tuple[Item, ...], other: tuple[Item, ...]) -> tuple[Item, ...]:

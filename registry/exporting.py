@@ -16,7 +16,7 @@ from registry.wire.companions import PREVIEW, SIDECAR, classify, is_model, pair
 from registry.wire.sidecars import MAX_SIDECAR
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from registry.wire.exports import Planned
 
@@ -35,6 +35,7 @@ _NO_LINKS: Final = frozenset(
     getattr(errno, name, errno.EPERM) for name in ("EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK")
 )
 _PICTURES: Final = ((b"\x89PNG\r\n\x1a\n", ".png"), (b"\xff\xd8\xff", ".jpg"))
+CLOSED: Final = "it leads into a root that is not writable: left alone"
 
 
 class Written(NamedTuple):
@@ -61,17 +62,19 @@ class _There(NamedTuple):
     data: bytes | None
 
 
-def write_sidecar(
+def write_sidecar(  # noqa: PLR0913 - where, what, and what bounds it
     folder: str,
     file_name: str,
     planned: Callable[[bytes | None], Planned],
     within: Sequence[str] | None,
     *,
+    roots: Mapping[str, bool] | None = None,
     dry_run: bool = False,
 ) -> Written:
     """Write what `planned` makes of a sidecar, given its bytes or `None` where there is none.
 
-    `within` are the folders that links may lead into, `None` for anywhere. Permissions stay, and so does a
+    `within` are the folders that links may lead into, `None` for anywhere; `roots` are folders with whether
+    they may be written, of which the innermost decides. Permissions stay, and so does a
     link: what it leads to is written. Raises BadRequest for a name that is not one of a sidecar, Conflict for
     a link that leads nowhere or out, Forbidden where nothing may be written, FileChanged for what changes
     meanwhile, and UnreadableFile for all else that the system refuses.
@@ -79,6 +82,8 @@ def write_sidecar(
     path = _path(folder, file_name, SIDECAR)
     with _named_errors(path):
         there = _read(path, within)
+        if _is_closed(there.real, roots):
+            return Written(path, problem=CLOSED)
         if there.data is not None and len(there.data) > MAX_SIDECAR:
             size = f"it is larger than {MAX_SIDECAR // 1024**2} MiB: left alone"
             return Written(path, problem=size)
@@ -91,8 +96,14 @@ def write_sidecar(
         return Written(path, plan.changed, digest, None, there.data, plan.data, done=not dry_run)
 
 
-def write_preview(
-    folder: str, model_name: str, data: bytes, within: Sequence[str] | None, *, dry_run: bool = False
+def write_preview(  # noqa: PLR0913 - where, what, and what bounds it
+    folder: str,
+    model_name: str,
+    data: bytes,
+    within: Sequence[str] | None,
+    *,
+    roots: Mapping[str, bool] | None = None,
+    dry_run: bool = False,
 ) -> Written:
     """Write a picture beside a model as `<stem>.preview` with the extension of what it is.
 
@@ -108,6 +119,8 @@ def write_preview(
         if shown:
             return Written(path, problem=f"there is {shown[0]!r} already")
         there = _read(path, within)
+        if _is_closed(there.real, roots):
+            return Written(path, problem=CLOSED)
         if there.found is not None:
             return Written(path, problem=f"there is {file_name!r} already")
         if not dry_run:
@@ -177,9 +190,20 @@ def _real(path: str, within: Sequence[str] | None) -> str:
     return real
 
 
+def _is_closed(real: str, roots: Mapping[str, bool] | None) -> bool:
+    """Whether a real path lies in a root that may not be written; of nested ones the innermost counts."""
+    around = [
+        (len(_top(folder)), writable) for folder, writable in (roots or {}).items() if _inside(real, folder)
+    ]
+    return bool(around) and not max(around)[1]
+
+
 def _inside(real: str, folder: str) -> bool:
-    top = os.path.join(os.path.realpath(extended(folder)), "")  # noqa: PTH118 - as above
-    return os.path.normcase(real).startswith(os.path.normcase(top))
+    return os.path.normcase(real).startswith(os.path.normcase(_top(folder)))
+
+
+def _top(folder: str) -> str:
+    return os.path.join(os.path.realpath(extended(folder)), "")  # noqa: PTH118 - as above
 
 
 def _write(path: str, there: _There, data: bytes) -> None:

@@ -54,7 +54,8 @@ class Link:
     """What a service knows of a file: `versions` that have it, the one that appeared first in front.
 
     `state` is one of `registry.asked`, or `linked` and `unlinked` where the user said so; `by` is the kind of
-    hash that found it. `error` is why asking failed the last time.
+    hash that found it. `error` is why asking failed the last time. `version_id` and `model_id` are those of a
+    version that the user chose, also before anything else is known of it.
     """
 
     state: str
@@ -65,6 +66,8 @@ class Link:
     versions: tuple[LinkedVersion, ...] = ()
     model: LinkedModel | None = None
     updates: tuple[Update, ...] = ()
+    version_id: int | None = None
+    model_id: int | None = None
 
     @property
     def version(self) -> LinkedVersion | None:

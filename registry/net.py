@@ -30,6 +30,9 @@ _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _PORTS: Final = {"https": 443, "http": 80}
 # RFC 6052: the addresses that stand for IPv4 ones.
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+# Translators of a site (RFC 8215), two outdated ways to write an IPv4 address (RFC 4291, RFC 2765) and the
+# outdated private networks (RFC 3879): Python takes them for addresses of the open internet.
+_INNER: Final = tuple(map(ipaddress.ip_network, ("64:ff9b:1::/48", "::/96", "::ffff:0:0:0/96", "fec0::/10")))
 _AGENT: Final = "lora-registry"
 
 Resolve = Callable[[str, int], Sequence[str]]
@@ -125,7 +128,7 @@ class Door:
                 return reply
             if reply.status == 303:
                 method, content = "GET", None
-            url, before = urljoin(url, location), url
+            url, before = _joined(url, location), url
             if urlsplit(url).scheme == "http" and urlsplit(before).scheme == "https":
                 raise RefusedAddress(f"{host} redirects to a connection that is not encrypted")
         raise OutboundError(f"{origin[1]} redirects more than {MAX_REDIRECTS} times")
@@ -133,14 +136,38 @@ class Door:
     def _send(
         self, method: str, url: str, headers: Mapping[str, str], content: bytes | None, most: int
     ) -> Reply:
+        asked = _parsed(url)
         try:
-            with self._client.stream(method, url, headers=headers, content=content) as response:
+            with self._client.stream(method, asked, headers=headers, content=content) as response:
                 told = {name.lower(): value for name, value in response.headers.items()}
                 body = b"".join(_bounded(response, told, most, self._seconds))
                 return Reply(response.status_code, told, body, url)
         except httpx.HTTPError as error:
             said = str(error) or type(error).__name__
             raise OutboundError(f"no answer from {_host(url)}: {said}") from error
+        except ValueError as error:
+            # The client reads where a redirect leads though it does not follow it, and behind a proxy nobody
+            # looks at a name before the encryption does.
+            raise RefusedAddress(f"{_host(url)} leads to no address that can be asked ({error})") from error
+
+
+def _joined(url: str, location: str) -> str:
+    """Return where a redirect leads; raises RefusedAddress for what is no web address."""
+    try:
+        return urljoin(url, location)
+    except ValueError as error:
+        raise RefusedAddress("that is no plain web address") from error
+
+
+def _parsed(url: str) -> httpx.URL:
+    """Return an address as the client takes it; raises RefusedAddress for one that it cannot ask."""
+    try:
+        parsed = httpx.URL(url)
+        # Read here, since names that are no international ones fail as late as this.
+        _ = parsed.host
+    except (ValueError, httpx.InvalidURL) as error:
+        raise RefusedAddress(f"that is no address that can be asked ({error})") from error
+    return parsed
 
 
 def _host(url: str) -> str:
@@ -270,6 +297,8 @@ class _Checked(httpcore.NetworkBackend):
             addresses = self._resolve(host, port)
         except OSError as error:
             raise httpcore.ConnectError(f"its name cannot be resolved ({error})") from error
+        except UnicodeError as error:
+            raise RefusedAddress(f"{host} is the name of no host ({error})") from error
         if host not in self._own_hosts and not all(map(is_public, addresses)):
             raise RefusedAddress(f"{host} leads into a private network")
         failure = httpcore.ConnectError("its name has no address")
@@ -289,6 +318,8 @@ def is_public(address: str) -> bool:
         return False
     meant: list[ipaddress.IPv4Address | ipaddress.IPv6Address] = [found]
     if isinstance(found, ipaddress.IPv6Address):
+        if any(found in network for network in _INNER):
+            return False
         if found in _NAT64:
             meant.append(ipaddress.IPv4Address(int(found) & 0xFFFFFFFF))
         meant += [each for each in (found.ipv4_mapped, found.sixtofour) if each is not None]

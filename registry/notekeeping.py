@@ -90,7 +90,8 @@ class NotesFolder:
         stamp = dt.datetime.fromtimestamp(unit.now / 1000, dt.UTC)
         folder = self._made()
         target, number = folder / f"forgotten-{stamp:%Y%m%dT%H%M%SZ}.zip", 1
-        while target.exists():
+        taken = set(self._names())
+        while target.name in taken:
             number += 1
             target = folder / f"forgotten-{stamp:%Y%m%dT%H%M%SZ}-{number}.zip"
         manifest = Manifest(make_catalog_id(unit), unit.now)
@@ -116,14 +117,32 @@ class NotesFolder:
         return self.folder
 
     def _newest(self) -> Path | None:
-        days = {day: path for path in self.folder.iterdir() if (day := day_of(path.name)) is not None}
-        return days[max(days)] if days else None
+        days = {day: name for name in self._names() if (day := day_of(name)) is not None}
+        return self.folder / days[max(days)] if days else None
+
+    def _names(self) -> list[str]:
+        try:
+            return [path.name for path in self.folder.iterdir()]
+        except OSError as error:
+            raise CatalogError(
+                f"the folder {self.folder} cannot be listed: {error.strerror or error}",
+                remedy="let who runs this read that folder, and check its disk",
+            ) from error
 
     def _rotate(self) -> None:
-        for name in superseded(path.name for path in self.folder.iterdir()):
+        for name in superseded(self._names()):
             # One that cannot be removed now is one more the next time.
             with suppress(OSError):
                 (self.folder / name).unlink()
+
+
+def pictures_in(path: Path) -> set[str]:
+    """Return the keys of the pictures in an archive; none where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return set(Archive(file).pictures())
+    except (BadRequest, OSError):
+        return set()
 
 
 class _NothingNew(Exception):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias
 
 from registry.catalog.notes import find_catalog_id, make_catalog_id, noted_lines, remembered_lines
-from registry.catalog.notes_import import take_lines, take_saved
+from registry.catalog.notes_import import SavedNames, take_lines
 from registry.catalog.notes_waiting import waiting_lines
 from registry.catalog.saved import list_saved
 from registry.errors import BadRequest, CatalogError, Conflict, RegistryError
@@ -22,7 +22,7 @@ from registry.notes.lines import read_line, write_line
 from registry.notes.manifest import VERSION, Manifest, SavedLine, read_saved, write_saved
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -121,7 +121,7 @@ def write_from(  # noqa: PLR0913 - what is written, and from where
 
     Of some loras alone there are neither saved searches in it nor notes that wait.
     """
-    pictures: dict[str, None] = {}
+    pictures: dict[str, int] = {}
     entries: list[tuple[str, Iterable[bytes]]] = [(LORAS, _lora_lines(conn, lora_ids, pictures))]
     if lora_ids is None:
         saved = (write_saved(SavedLine(one.name, one.query)) for one in list_saved(conn))
@@ -132,18 +132,20 @@ def write_from(  # noqa: PLR0913 - what is written, and from where
 
 
 def _lora_lines(
-    conn: Connection, lora_ids: Sequence[int] | None, pictures: dict[str, None]
+    conn: Connection, lora_ids: Sequence[int] | None, pictures: dict[str, int]
 ) -> Iterator[bytes]:
     for line in noted_lines(conn, lora_ids):
-        pictures.update(dict.fromkeys(line.pictures))
+        for rank, key in enumerate(reversed(line.pictures)):
+            pictures[key] = min(rank, pictures.get(key, rank))
         yield write_line(line)
     if lora_ids is None:
         yield from waiting_lines(conn)
 
 
-def _pictures(keys: Iterable[str], original: Original) -> Iterator[tuple[str, bytes]]:
-    # Their keys are all known once the lines of the loras are written.
-    for key in sorted(keys):
+def _pictures(ranks: Mapping[str, int], original: Original) -> Iterator[tuple[str, bytes]]:
+    # Their keys are all known once the lines of the loras are written. The first of each lora come before
+    # all others, for there may be more than an archive takes.
+    for key in sorted(ranks, key=lambda key: (ranks[key], key)):
         data = original(key)
         if data is not None:
             yield key, data
@@ -184,13 +186,17 @@ class _Import:
         self._dry_run = dry_run
         self._changed: set[int] = set()
         self._owners: dict[str, list[int]] = {}
+        self._order: dict[str, None] = {}
         self.done = Imported()
 
     def run(self) -> Imported:
         if self._archive.manifest.version > VERSION:
             self.done.problem("it was written by a newer version: what this one does not know is left out")
         with self._problems(""):
-            self._owners = {key: [] for key in self._archive.pictures()}
+            for key in self._archive.pictures():
+                self._owners[key] = []
+        if left_out := self._archive.manifest.counts.get("left_out"):
+            self.done.problem(f"{left_out:,} lines and pictures did not fit into it when it was written")
         self._lines()
         self._saved()
         self._pictures()
@@ -211,6 +217,7 @@ class _Import:
                     owners = self._owners.get(key)
                     if lora_id is not None and owners is not None and len(owners) < _MOST_OWNERS:
                         owners.append(lora_id)
+                        self._order[key] = None
 
     def _read_lines(self) -> Iterator[Line]:
         """Give the lines that can be used; after damage those before it are given still."""
@@ -226,19 +233,35 @@ class _Import:
                     yield line
 
     def _saved(self) -> None:
-        with self._unit() as unit, self._problems(""):
-            # Damage ends the lines, not the unit.
+        lines, names = self._read_saved(), None
+        while batch := list(islice(lines, _BATCH)):
+            with self._unit() as unit:
+                # Others may save some between two units; a dry run leaves nothing that could be read again.
+                names = SavedNames(unit.conn) if names is None or not self._dry_run else names
+                for number, saved in batch:
+                    try:
+                        self.done.saved_searches += names.take(unit, saved)
+                    except Conflict as full:
+                        self.done.problem(f"line {number:,} of {SAVED} and those after it: {full}")
+                        return
+                    except BadRequest as odd:
+                        self.done.problem(f"line {number:,} of {SAVED}: {odd}")
+
+    def _read_saved(self) -> Iterator[tuple[int, SavedLine]]:
+        """Give the saved searches that can be used with the numbers of their lines; damage ends them."""
+        with self._problems(""):
             for number, raw in self._archive.lines(SAVED):
                 with self._problems(f"line {number:,} of {SAVED}: "):
                     if raw is None:
                         raise OddValueError("too long")
-                    self.done.saved_searches += take_saved(unit, read_saved(raw))
+                    yield number, read_saved(raw)
 
     def _pictures(self) -> None:
         lost = sum(not owners for owners in self._owners.values())
         if lost:
             self.done.problem(f"{lost:,} pictures are of no lora that is here; import again when it is")
-        wanted = {key: owners for key, owners in self._owners.items() if owners}
+        # In the order in which they were given, for the last one stands before the others.
+        wanted = {key: self._owners[key] for key in self._order}
         if wanted and self._take_picture is None:
             self.done.problem(f"{len(wanted):,} pictures are left out")
             return

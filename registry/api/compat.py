@@ -14,16 +14,15 @@ from registry import wire
 from registry.api.access import actor_of, needs
 from registry.api.conditional import etag_of
 from registry.api.context import context_of
-from registry.api.dialects.answers import mark_for
+from registry.api.dialects.answers import index_for
 from registry.api.encoding import IDENTITY, negotiate
-from registry.api.lora_list import DIALECT, Part, Picked, pick, sight_of, write_list
+from registry.api.lora_list import DIALECT, Part, Picked, pick, search_of, sight_of, write_list
 from registry.api.prepared import Draft, Key, Prepared, PreparedAnswers
-from registry.api.profiles import limits_of, profile_of
+from registry.api.profiles import limits_of, mark_of, profile_of
 from registry.api.serialise import MEDIA_TYPE, REVALIDATE, VARY, matches
 from registry.api.shapes import A1111Entry, A1111Error
 from registry.catalog.counting import Stamp, stamp
 from registry.wire import Auth, Operation, Route
-from registry.wire.gzip_segments import Fragment, decompress_fragment, gzip_member
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -68,7 +67,7 @@ def _bind_list(route: Route, prepared: PreparedAnswers) -> Callable[..., Respons
         request: Request,
         *,
         covers: Annotated[
-            bool, Query(description="keep the cover images that some headers hold, megabytes each")
+            bool, Query(description="metadata as they stand, with pictures (megabytes), prompts, workflows")
         ] = False,
         picked: Annotated[Picked, Depends()],
     ) -> Response:
@@ -80,43 +79,52 @@ def _bind_list(route: Route, prepared: PreparedAnswers) -> Callable[..., Respons
         context = context_of(request)
         coding = negotiate(request.headers.get("accept-encoding"), ("gzip",))
         if picked.asked:
+            loras = search_of(request, picked)
             with context.catalog.read() as conn:
                 sight = sight_of(request, conn, covers=covers)
-                return _some(pick(conn, sight, route, picked), coding)
+                return _some(prepared, pick(conn, sight, route, picked, loras), coding)
         limits = limits_of(request)
         # Without covers the list is the same for all limits of pictures.
         told = limits if covers else limits._replace(pictures=0)
-        mark = mark_for(request, profile_of(request, DIALECT), told)
+        own, index = mark_of(profile_of(request, DIALECT), told), index_for(request, told)
+        mark = f"{own}-{index}"
         with context.catalog.read() as conn:
             now = stamp(conn)
         headers = {"etag": etag_of(now, request, coding, mark), "cache-control": REVALIDATE, "vary": VARY}
         if matches(request.headers.get("if-none-match"), headers["etag"]):
             return Response(status_code=304, headers=headers)
-        name = f"{route.path} {covers} {mark}"
+        name = f"{route.path} {covers} {own}"
 
         def write(draft: Draft) -> Key:
             with context.catalog.read() as conn:
-                return write_list(conn, sight_of(request, conn, covers=covers), route, name, draft)
+                sight = sight_of(request, conn, covers=covers)
+                return write_list(conn, sight, route, name, draft, index=index)
 
-        found = prepared.get(Key(name, *now), write)
+        found = prepared.get(Key(name, *now, index), write)
         headers["etag"] = etag_of(Stamp(found.key.generation, found.key.at), request, coding, mark)
         headers[GENERATION] = str(found.key.generation)
-        if coding != IDENTITY:
-            headers |= {"content-encoding": coding, "content-length": str(found.size)}
-        return _PreparedResponse(found, plain=coding == IDENTITY, headers=headers)
+        return _answer(found, coding, headers)
 
     return list_loras
 
 
-def _some(part: Part, coding: str) -> Response:
+def _some(prepared: PreparedAnswers, part: Part, coding: str) -> Response:
+    def write(draft: Draft) -> Key:
+        for segment in part.segments:
+            draft.add(segment)
+        return Key("", part.generation, 0)
+
+    found = prepared.once(write)
     headers = {"cache-control": REVALIDATE, "vary": VARY, GENERATION: str(part.generation)}
     if part.everything:
         headers["x-loras-resync"] = "true"
+    return _answer(found, coding, headers)
+
+
+def _answer(found: Prepared, coding: str, headers: dict[str, str]) -> Response:
     if coding != IDENTITY:
-        headers["content-encoding"] = coding
-        return Response(b"".join(gzip_member(part.pieces)), 200, headers, MEDIA_TYPE)
-    plain = [decompress_fragment(each) if isinstance(each, Fragment) else each for each in part.pieces]
-    return Response(b"".join(plain), 200, headers, MEDIA_TYPE)
+        headers |= {"content-encoding": coding, "content-length": str(found.size)}
+    return _PreparedResponse(found, plain=coding == IDENTITY, headers=headers)
 
 
 def _bind_refresh(route: Route, _: PreparedAnswers) -> Callable[..., Response]:

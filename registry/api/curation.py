@@ -22,18 +22,19 @@ from registry.api.curation_shapes import (
     UndoOfLora,
     UndoWish,
 )
+from registry.api.levels import require_level_kept, resolve_told, told_ids
 from registry.api.problems import Problem, respond
+from registry.api.profiles import is_capped, limits_of
 from registry.api.references import ONE, Reference, check_reference
 from registry.api.selection import Validators, precondition
 from registry.api.serialise import answer
 from registry.catalog.changes import generation
-from registry.catalog.curation import copy_from, edit
+from registry.catalog.curation import copy_from, edit, plan_copy
 from registry.catalog.curation_bulk import MOST, edit_many
-from registry.catalog.curation_history import history_of, revision, undo
+from registry.catalog.curation_history import history_of, plan_undo, revision, undo
 from registry.catalog.curation_rows import standing
-from registry.catalog.lookup import resolve
 from registry.curation import check_fields, read_changes
-from registry.errors import BadRequest
+from registry.errors import BadRequest, Forbidden
 from registry.search.chosen import choose
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def show(request: Request, ref: Reference) -> Response:
     check_reference(ref)
     context = context_of(request)
     with context.catalog.read() as conn:
-        found = CurationView.of(conn, resolve(conn, ref, context.machine_id))
+        found = CurationView.of(conn, resolve_told(request, conn, ref))
     return answer(request, found, etag=_etag(found.revision))
 
 
@@ -82,7 +83,12 @@ def show(request: Request, ref: Reference) -> Response:
 def change(request: Request, ref: Reference, changes: Changes) -> Response:
     """Note something of a lora; with `If-Match` only if nothing was noted since that revision."""
     wanted = read_changes(changes)
-    return _change(request, ref, lambda unit, lora_id: edit(unit, [lora_id], wanted))
+
+    def note(unit: Unit, lora_id: int) -> Edited:
+        require_level_kept(request, unit.conn, changes)
+        return edit(unit, [lora_id], wanted)
+
+    return _change(request, ref, note)
 
 
 @router.get(f"{ONE}/history", dependencies=[needs("read")], responses={200: {"model": HistoryPage}})
@@ -100,7 +106,7 @@ def history(
     before = None if cursor is None else cursors.decode(cursor, _HISTORY, cursors.is_integer)[1]
     context = context_of(request)
     with context.catalog.read() as conn:
-        lora_id = resolve(conn, ref, context.machine_id)
+        lora_id = resolve_told(request, conn, ref)
         items = history_of(conn, lora_id, limit=limit + 1, before=before)
     last = items[limit - 1].id if len(items) > limit else None
     more = None if last is None else cursors.after(_HISTORY, (last, last))
@@ -114,6 +120,11 @@ def undo_one(request: Request, ref: Reference, wish: UndoOfLora | None = None) -
     fields = _fields(wanted)
 
     def take_back(unit: Unit, lora_id: int) -> Edited:
+        if is_capped(request, conn=unit.conn):
+            back = plan_undo(
+                unit.conn, batch=wanted.batch, lora_id=lora_id, fields=fields, force=wanted.force
+            )
+            require_level_kept(request, unit.conn, [row.field for row in back])
         return undo(unit, batch=wanted.batch, lora_id=lora_id, fields=fields, force=wanted.force)
 
     return _change(request, ref, take_back)
@@ -123,10 +134,11 @@ def undo_one(request: Request, ref: Reference, wish: UndoOfLora | None = None) -
 def copy(request: Request, ref: Reference, wish: CopyWish) -> Response:
     """Copy the notes of another lora: lists are united, the rest is taken where this lora has nothing."""
     check_reference(wish.source)
-    context = context_of(request)
 
     def carry(unit: Unit, lora_id: int) -> Edited:
-        return copy_from(unit, lora_id, resolve(unit.conn, wish.source, context.machine_id))
+        source = resolve_told(request, unit.conn, wish.source)
+        require_level_kept(request, unit.conn, [row.field for row in plan_copy(unit.conn, lora_id, source)])
+        return copy_from(unit, lora_id, source)
 
     return _change(request, ref, carry)
 
@@ -135,22 +147,46 @@ def copy(request: Request, ref: Reference, wish: CopyWish) -> Response:
 def edit_all(request: Request, wish: BulkEdit) -> Response:
     """Note something of all loras that a query finds, or of up to 100,000 by their ids, as one batch.
 
-    Nothing changes if the changes do not fit one of them.
+    Those that whoever asks is not told of are left out. Nothing changes if the changes do not fit one.
     """
     changes = read_changes(wish.changes)
     context = context_of(request)
+    with context.catalog.read() as conn:
+        require_level_kept(request, conn, wish.changes)
     ids = _chosen(context, wish)
+    with context.catalog.read() as conn:
+        limits = limits_of(request, conn=conn)
+        told = told_ids(conn, ids, limits, context.searching.place.words)
+    ids = [lora_id for lora_id in ids if lora_id in told]
     done = edit_many(context.catalog, ids, changes, actor=actor_of(request), dry_run=wish.dry_run)
     return answer(request, BulkEdited(len(done.matched), len(done.changed), done.batch))
 
 
 @router.post("/edits/{batch}/undo", dependencies=[needs("write")], responses={200: {"model": BatchUndone}})
 def undo_batch(request: Request, batch: Annotated[Id, Path()], wish: UndoWish | None = None) -> Response:
-    """Bring back what a batch replaced in all the loras that it changed, or in none of them."""
+    """Bring back what a batch replaced in all the loras that it changed, or in none of them.
+
+    A 403 where whoever asks is not told of one of them.
+    """
     wanted = wish or UndoWish()
+    fields = _fields(wanted)
     with context_of(request).catalog.write(actor=actor_of(request)) as unit:
-        done = undo(unit, batch=batch, fields=_fields(wanted), force=wanted.force)
+        _check_batch(request, unit, batch, fields)
+        done = undo(unit, batch=batch, fields=fields, force=wanted.force)
     return answer(request, BatchUndone(len(done.changed), done.batch))
+
+
+def _check_batch(request: Request, unit: Unit, batch: int, fields: list[str] | None) -> None:
+    """Raise Forbidden for a batch in a lora that is not told of, or of levels that may not be changed."""
+    limits = limits_of(request, conn=unit.conn)
+    if limits.entries is None and not is_capped(request, conn=unit.conn):
+        return
+    # Forced: what stands against it names loras.
+    back = plan_undo(unit.conn, batch=batch, fields=fields, force=True)
+    loras = {row.lora_id for row in back}
+    if told_ids(unit.conn, loras, limits, context_of(request).searching.place.words) != loras:
+        raise Forbidden("hidden by level", remedy="undo it in single loras, as far as they are told of")
+    require_level_kept(request, unit.conn, [row.field for row in back])
 
 
 def _change(request: Request, ref: str, action: Callable[[Unit, int], Edited]) -> Response:
@@ -158,7 +194,7 @@ def _change(request: Request, ref: str, action: Callable[[Unit, int], Edited]) -
     check_reference(ref)
     context = context_of(request)
     with context.catalog.write(actor=actor_of(request)) as unit:
-        lora_id = resolve(unit.conn, ref, context.machine_id)
+        lora_id = resolve_told(request, unit.conn, ref)
         etag = _etag(revision(unit.conn, lora_id))
         if precondition(request.headers, Validators(etag, None)) == 412:
             return respond(_changed_since(etag), request.url.path)

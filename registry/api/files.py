@@ -10,8 +10,9 @@ from fastapi import APIRouter, Request, Response
 from starlette.responses import StreamingResponse
 
 from registry.api.access import needs
-from registry.api.context import Context, context_of
+from registry.api.context import context_of
 from registry.api.disposition import attachment
+from registry.api.levels import resolve_told
 from registry.api.problems import Problem, respond
 from registry.api.references import ONE, Reference, check_reference
 from registry.api.selection import Validators, precondition, wanted_range
@@ -58,7 +59,7 @@ def send_file(request: Request, ref: Reference) -> Response:
     of the file, once it is hashed.
     """
     context = context_of(request)
-    known, opened = _open(context, ref)
+    known, opened = _open(request, ref)
     answer = _answer(request, known, opened, _headers(known, context.catalog.clock()))
     if not isinstance(answer, FileBody):
         opened.close()
@@ -88,10 +89,12 @@ def _answer(request: Request, known: Sendable, opened: OpenFile, headers: dict[s
     return FileBody(opened, part, 206, headers)
 
 
-def _open(context: Context, ref: str) -> tuple[Sendable, OpenFile]:
+def _open(request: Request, ref: str) -> tuple[Sendable, OpenFile]:
     """Open the first of the files that are meant which is still what was scanned."""
     check_reference(ref)
+    context = context_of(request)
     with context.catalog.read() as conn:
+        resolve_told(request, conn, ref)
         files = files_to_send(conn, ref, context.machine_id)[:_TRIES]
         roots = [root.path for root in list_roots(conn, context.machine_id) if root.path is not None]
     return _first(files, roots)

@@ -8,10 +8,10 @@ from fastapi import APIRouter, Query, Request, Response
 
 from registry.api.access import actor_of, needs
 from registry.api.context import context_of
+from registry.api.levels import resolve_told
 from registry.api.references import ONE, Reference, check_reference
 from registry.api.serialise import answer
 from registry.catalog.forgetting import Forgetting
-from registry.catalog.lookup import resolve
 from registry.forgetting import forget_loras
 from registry.notekeeping import notes_of
 
@@ -29,7 +29,7 @@ def forget(request: Request, ref: Reference, *, dry_run: DryRun = False) -> Resp
     check_reference(ref)
     context = context_of(request)
     with context.catalog.read() as conn:
-        lora_id = resolve(conn, ref, context.machine_id)
+        lora_id = resolve_told(request, conn, ref)
     done = forget_loras(
         context.catalog,
         notes_of(context.catalog, context.settings, context.studio),

@@ -9,7 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from registry.api.access import needs
 from registry.api.conditional import view
-from registry.api.context import Context, context_of
+from registry.api.context import context_of
+from registry.api.levels import told_ids
+from registry.api.profiles import limits_of
 from registry.api.serialise import answer
 from registry.api.shapes import HashAnswer, HashMatch
 from registry.catalog.lookup import by_hash, loras_of
@@ -40,28 +42,34 @@ def find_one(request: Request, digest: Annotated[str, Path(alias="hash", max_len
     """Find what has a hash, by 8 or more of its first digits; several loras make it ambiguous."""
     context = context_of(request)
     with context.catalog.read() as conn:
-        current = view(request, conn)
+        current = view(request, conn, repr(limits_of(request, conn=conn)))
         by_hash(conn, digest, limit=1)
         if current.unchanged:
             return current.not_modified()
-        return current.answer(_find(conn, context, [digest]))
+        return current.answer(_find(request, conn, [digest]))
 
 
 @router.post("/loras/by-hash", responses={200: {"model": HashAnswer}})
 def find_many(request: Request, query: HashQuery) -> Response:
     """Find what has up to 1,000 hashes."""
+    with context_of(request).catalog.read() as conn:
+        return answer(request, _find(request, conn, query.hashes))
+
+
+def _find(request: Request, conn: Connection, hashes: Sequence[str]) -> HashAnswer:
     context = context_of(request)
-    with context.catalog.read() as conn:
-        return answer(request, _find(conn, context, query.hashes))
-
-
-def _find(conn: Connection, context: Context, hashes: Sequence[str]) -> HashAnswer:
     found: dict[str, list[int]] = {}
     for digest in dict.fromkeys(hashes):
         try:
-            found[digest] = loras_of(by_hash(conn, digest))[:_SHOWN]
+            found[digest] = loras_of(by_hash(conn, digest))
         except BadRequest:
             found[digest] = []
+    every = {lora_id for lora_ids in found.values() for lora_id in lora_ids}
+    told = told_ids(conn, every, limits_of(request, conn=conn), context.searching.place.words)
+    found = {
+        digest: [lora_id for lora_id in lora_ids if lora_id in told][:_SHOWN]
+        for digest, lora_ids in found.items()
+    }
     ids = dict.fromkeys(lora_id for lora_ids in found.values() for lora_id in lora_ids)
     views = {lora.id: lora for lora in lora_views(conn, list(ids), context.machine_id)}
     return HashAnswer(

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from registry.api.access import needs
 from registry.api.context import Context, context_of
+from registry.api.levels import resolve_told
 from registry.api.references import ONE, Reference, check_reference
 from registry.api.serialise import answer
 from registry.api.shapes import FileLink
@@ -44,6 +45,7 @@ def make_link(request: Request, ref: Reference, wish: LinkWish) -> Response:
     check_reference(ref)
     context = context_of(request)
     with context.catalog.read() as conn:
+        resolve_told(request, conn, ref)
         known = files_to_send(conn, ref, context.machine_id)[0]
     lasting = f"id:{known.lora_id}" if known.sha256 is None else f"hash:{known.sha256}"
     until = context.catalog.clock() // 1000 + wish.seconds

@@ -50,6 +50,9 @@ DIALECT = "a1111"
 
 _SEGMENT = 100
 _LONGEST_SEGMENT = 400
+# A header may have megabytes of covers, and those of a segment are held at once.
+_COVERED = 2
+_LONGEST_COVERED = 4
 _MOST = 10_000
 
 
@@ -72,13 +75,13 @@ class Picked:
 
 
 class Part(NamedTuple):
-    """Some entries of the list, as pieces of its body, and the generation that they are of.
+    """Some entries of the list, as the segments of its body, and the generation that they are of.
 
-    `everything` says that the answer to what changed since a generation is the whole list: too much changed,
-    or nobody knows any more.
+    A segment is read when it is asked for, while the connection is open. `everything` says that the answer to
+    what changed since a generation is the whole list: too much changed, or nobody knows any more.
     """
 
-    pieces: list[Fragment | bytes]
+    segments: Iterator[Iterable[Fragment | bytes]]
     generation: int
     everything: bool
 
@@ -100,7 +103,8 @@ class Sight(NamedTuple):
 
 def sight_of(request: Request, conn: Connection, *, covers: bool) -> Sight:
     """Return what a request sees; raises as `profile_of` does."""
-    context, profile, limits = context_of(request), profile_of(request, DIALECT), limits_of(request)
+    context, profile = context_of(request), profile_of(request, DIALECT, conn=conn)
+    limits = limits_of(request, conn=conn)
     if profile.name == UNNAMED and limits.entries is None:
         mounted = mounted_roots(conn, context.machine_id)
 
@@ -123,9 +127,13 @@ def sight_of(request: Request, conn: Connection, *, covers: bool) -> Sight:
     return Sight(context, order, path_there, covers, limits.shows)
 
 
-def pick(conn: Connection, sight: Sight, route: Route, picked: Picked) -> Part:
-    """Return entries of the list, each as it stands there, in its order or in that of the search."""
-    loras = None if picked.q is None else sight.context.searching.all_ids(picked.q, _MOST)
+def search_of(request: Request, picked: Picked) -> list[int] | None:
+    """Return the loras that the search finds, if one is asked for; it reads the catalog by itself."""
+    return None if picked.q is None else context_of(request).searching.all_ids(picked.q, _MOST)
+
+
+def pick(conn: Connection, sight: Sight, route: Route, picked: Picked, loras: Sequence[int] | None) -> Part:
+    """Return entries of the list, each as it stands there, in its order or in that of `loras` found."""
     generation = stamp(conn).generation
     changed = None if picked.since is None else loras_changed_since(conn, picked.since, limit=_MOST)
     if loras is not None:
@@ -138,18 +146,28 @@ def pick(conn: Connection, sight: Sight, route: Route, picked: Picked) -> Part:
     else:
         kept = list(islice(_shown(conn, sight), picked.limit))
     kept = kept[: picked.limit]
-    pieces: list[Fragment | bytes] = [route.around[0]]
-    for start in range(0, len(kept), _SEGMENT):
+    everything = picked.since is not None and changed is None
+    return Part(_bodies(conn, sight, route, kept), generation, everything)
+
+
+def _bodies(
+    conn: Connection, sight: Sight, route: Route, files: Sequence[ListedName]
+) -> Iterator[Iterable[Fragment | bytes]]:
+    """Yield the body of a list of these files in segments."""
+    length = _LONGEST_COVERED if sight.covers else _SEGMENT
+    yield [route.around[0]]
+    for start in range(0, len(files), length):
         if start:
-            pieces.append(b",")
-        pieces += route.encode(_items(conn, sight, kept[start : start + _SEGMENT]))
-    pieces.append(route.around[1])
-    return Part(pieces, generation, everything=picked.since is not None and changed is None)
+            yield [b","]
+        yield route.encode(_items(conn, sight, files[start : start + length]))
+    yield [route.around[1]]
 
 
-def write_list(conn: Connection, sight: Sight, route: Route, name: str, draft: Draft) -> Key:
+def write_list(  # noqa: PLR0913 - all that a list is of
+    conn: Connection, sight: Sight, route: Route, name: str, draft: Draft, *, index: int
+) -> Key:
     """Write the whole list as one gzip member and return what it is of, under a name."""
-    key = Key(name, *stamp(conn))
+    key = Key(name, *stamp(conn), index)
     changed = _changed_since(conn, draft)
     first, last = route.around
     draft.add([first])
@@ -178,10 +196,11 @@ def _segments(conn: Connection, sight: Sight) -> Iterator[list[ListedName]]:
     Where one ends depends on the files in it alone, so that a file more or less leaves the other runs as they
     were.
     """
+    usual, longest = (_COVERED, _LONGEST_COVERED) if sight.covers else (_SEGMENT, _LONGEST_SEGMENT)
     segment: list[ListedName] = []
     for file in _shown(conn, sight):
         segment.append(file)
-        if file.file_id % _SEGMENT == 0 or len(segment) >= _LONGEST_SEGMENT:
+        if file.file_id % usual == 0 or len(segment) >= longest:
             yield segment
             segment = []
     if segment:

@@ -12,17 +12,17 @@ from registry import cursor as cursors
 from registry.api.access import needs
 from registry.api.conditional import view
 from registry.api.context import Context, context_of
-from registry.api.levels import told_of, within
+from registry.api.levels import resolve_told, told_of, within
 from registry.api.profiles import RAISES, limits_of
 from registry.api.references import ONE, Reference, check_reference
 from registry.api.shapes import LoraPage
+from registry.api.told_pages import Spot, fill, read_spot, write_spot
 from registry.catalog.detail import lora_detail
 from registry.catalog.filters import check_filters
 from registry.catalog.hashing import want_hashes
-from registry.catalog.lookup import resolve
-from registry.catalog.reading import list_loras
+from registry.catalog.reading import list_loras, place_of
 from registry.errors import CatalogError
-from registry.views import LoraDetail
+from registry.views import LoraDetail, Page
 
 router = APIRouter(tags=["loras"], dependencies=[needs("read")])
 
@@ -61,29 +61,51 @@ def list_(request: Request, query: Annotated[LoraQuery, Query()]) -> Response:
     context = context_of(request)
     filters = query.filters()
     descending = query.order == "desc"
-    after: tuple[object, int] | None = None
-    if query.cursor is not None:
-        fits = cursors.is_text if query.sort == "name" else cursors.is_integer
-        after = cursors.decode(query.cursor, query.sort, fits, descending=descending)
     limits = limits_of(request)
+    start = _start(query, everything=limits.entries is None)
     with context.catalog.read() as conn:
         current = view(request, conn, repr(limits))
         if current.unchanged:
             return current.not_modified()
-        page = list_loras(
-            conn,
-            machine_id=context.machine_id,
-            sort=query.sort,
-            descending=descending,
-            after=after,
-            limit=query.limit,
-            state=query.state,
-            filters=filters,
+
+        def read(after: tuple[object, int] | None, skip: int, limit: int) -> Page:
+            return list_loras(
+                conn,
+                machine_id=context.machine_id,
+                sort=query.sort,
+                descending=descending,
+                after=after,
+                skip=skip,
+                limit=limit,
+                state=query.state,
+                filters=filters,
+            )
+
+        if limits.entries is None:
+            page = read(start.after, 0, query.limit)
+            more = None if page.next is None else cursors.after(query.sort, page.next, descending=descending)
+            return current.answer(LoraPage(page.items, more, page.total, current.generation, 0))
+        told = fill(
+            read,
+            lambda views: told_of(conn, views, limits, context.searching.place.words),
+            start,
+            query.limit,
         )
-        told = told_of(conn, page.items, limits, context.searching.place.words)
-    more = None if page.next is None else cursors.after(query.sort, page.next, descending=descending)
-    withheld = len(page.items) - len(told)
-    return current.answer(LoraPage(told, more, page.total, current.generation, withheld))
+        after = start.after if told.last is None else place_of(conn, query.sort, told.last)
+    spot = Spot(after, told.skip)
+    more = write_spot(spot, query.sort, descending=descending) if told.more else None
+    return current.answer(LoraPage(told.items, more, told.total, current.generation, told.withheld))
+
+
+def _start(query: LoraQuery, *, everything: bool) -> Spot:
+    """Return where a page begins; raises BadRequest for what is no cursor of this list."""
+    if query.cursor is None:
+        return Spot()
+    fits = cursors.is_text if query.sort == "name" else cursors.is_integer
+    descending = query.order == "desc"
+    if everything:
+        return Spot(cursors.decode(query.cursor, query.sort, fits, descending=descending))
+    return read_spot(query.cursor, query.sort, fits, descending=descending)
 
 
 @router.get(ONE, responses={200: {"model": LoraDetail}})
@@ -93,7 +115,7 @@ def show(request: Request, ref: Reference) -> Response:
     context, limits = context_of(request), limits_of(request)
     with context.catalog.read() as conn:
         current = view(request, conn, repr(limits))
-        lora_id = resolve(conn, ref, context.machine_id)
+        lora_id = resolve_told(request, conn, ref)
         if current.unchanged:
             return current.not_modified()
         detail = lora_detail(conn, lora_id, context.machine_id, context.searching.place.words)

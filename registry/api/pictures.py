@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
@@ -11,11 +12,13 @@ from starlette.responses import FileResponse
 from registry.api.access import actor_of, needs
 from registry.api.conditional import view
 from registry.api.context import context_of
+from registry.api.levels import require_told, resolve_told
 from registry.api.profiles import limits_of
 from registry.api.references import ONE, Reference, check_reference
 from registry.api.serialise import answer, matches
 from registry.api.shapes import PictureGiven, PictureList
 from registry.catalog.lookup import resolve
+from registry.catalog.notes import require_room
 from registry.catalog.picture_rows import USER, Looked, Tie, forget_ties, user_picture, write_looked
 from registry.catalog.pictures import cover_of, picture_of_key, pictures_of
 from registry.catalog.showing import known_of
@@ -61,7 +64,7 @@ def preview(request: Request, ref: Reference) -> Response:
     """
     context, limits = context_of(request), limits_of(request)
     with context.catalog.read() as conn:
-        lora_id, known = _known(conn, context, ref)
+        lora_id, known = _known(request, conn, ref)
         cover = cover_of(conn, {lora_id: known}, limits.pictures).get(lora_id)
     if cover is None:
         raise NotFound(_NO_PICTURE, remedy="give one with PUT, or put one beside its file")
@@ -74,12 +77,11 @@ def list_(request: Request, ref: Reference) -> Response:
     """List the pictures of a lora that may be sent, the one that stands for it first."""
     context, limits = context_of(request), limits_of(request)
     with context.catalog.read() as conn:
-        # The limit is part of it: it may be that of a cookie.
-        now = view(request, conn)
-        current = now._replace(etag=f'"{limits.pictures}-{now.etag[1:]}')
+        # The limits are part of it: they may be those of a cookie.
+        current = view(request, conn, repr(limits))
         if current.unchanged:
             return current.not_modified()
-        lora_id, known = _known(conn, context, ref)
+        lora_id, known = _known(request, conn, ref)
         found = pictures_of(conn, lora_id, known)
     shown = [one for one in found if limits.shows(one.level)]
     return current.answer(PictureList(shown, len(found) - len(shown)))
@@ -96,10 +98,10 @@ async def give(request: Request, ref: Reference) -> Response:
     """Give a lora a picture, as the body: PNG, JPEG, WebP, GIF or AVIF, or a video where ffmpeg is there.
 
     It is kept as it came, and stands before all others but the one that was chosen as the cover. What is no
-    picture is a 422.
+    picture is a 422. A lora has at most 100 that were given: a 409.
     """
     data = await request.body()
-    given = await run_in_threadpool(_give, context_of(request), ref, data, actor_of(request))
+    given = await run_in_threadpool(_give, request, ref, data)
     return answer(request, given, status=201)
 
 
@@ -109,7 +111,7 @@ def take_back(request: Request, ref: Reference, key: Key) -> Response:
     check_reference(ref)
     context = context_of(request)
     with context.catalog.write(actor=actor_of(request)) as unit:
-        lora_id = resolve(unit.conn, ref, context.machine_id)
+        lora_id = resolve_told(request, unit.conn, ref)
         tie = user_picture(unit.conn, lora_id, key)
         if tie is None:
             raise NotFound("nobody gave it this picture", remedy="GET .../pictures lists what there is")
@@ -143,25 +145,28 @@ def original(request: Request, key: Key) -> Response:
     return _file(request, key, found)
 
 
-def _give(context: Context, ref: str, data: bytes, actor: str | None) -> PictureGiven:
+def _give(request: Request, ref: str, data: bytes) -> PictureGiven:
     check_reference(ref)
+    context = context_of(request)
     with context.catalog.read() as conn:
-        lora_id = resolve(conn, ref, context.machine_id)
+        lora_id = resolve_told(request, conn, ref)
+        require_room(conn, lora_id, hashlib.sha256(data).hexdigest())
     kind = sniff(data)
     if kind is not None and kind.demuxer is not None and context.studio.ffmpeg is None:
         raise BadPicture("a video needs ffmpeg, which is not there", remedy="install it, or give an image")
     kept = context.studio.keep(data, original=True)
-    with context.catalog.write(actor=actor) as unit:
+    with context.catalog.write(actor=actor_of(request)) as unit:
         lora_id = resolve(unit.conn, f"id:{lora_id}", context.machine_id)
+        require_told(request, unit.conn, lora_id)
         unused = write_looked(unit, [Looked(Tie(USER, lora_id, kept.key.encode()), kept)])
         context.studio.store.remove(unused)
     return PictureGiven(kept.key, kept.media_type, kept.width, kept.height)
 
 
-def _known(conn: Connection, context: Context, ref: str) -> tuple[int, Known]:
+def _known(request: Request, conn: Connection, ref: str) -> tuple[int, Known]:
     check_reference(ref)
-    lora_id = resolve(conn, ref, context.machine_id)
-    return lora_id, known_of(conn, [lora_id], words=context.searching.place.words)[lora_id]
+    lora_id = resolve_told(request, conn, ref)
+    return lora_id, known_of(conn, [lora_id], words=context_of(request).searching.place.words)[lora_id]
 
 
 def _check_key(request: Request, context: Context, key: str) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import tempfile
 import threading
 import zlib
+from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from registry.errors import CatalogFull
@@ -31,11 +32,15 @@ KEPT = 8
 
 
 class Key(NamedTuple):
-    """What a prepared answer is of: a route with its options, and one generation."""
+    """What a prepared answer is of: a route with its options, and one generation of catalog and index.
+
+    Of each route one answer is kept, so that nothing that only changes with time belongs into it.
+    """
 
     route: str
     generation: int
     at: int
+    indexed: int = 0
 
 
 class Span(NamedTuple):
@@ -149,6 +154,14 @@ class Prepared:
                 rest = inflater.unconsumed_tail
 
 
+class _Place:
+    """Where those wait who want the same answer; there as long as anybody does."""
+
+    def __init__(self) -> None:
+        self.turn = threading.Lock()
+        self.wanting = 0
+
+
 class PreparedAnswers:
     """The few prepared answers that are kept, newest last; safe to share between threads."""
 
@@ -156,7 +169,13 @@ class PreparedAnswers:
         self._folder = folder
         self._turn = threading.Lock()
         self._kept: dict[str, Prepared] = {}
-        self._building: dict[str, threading.Lock] = {}
+        self._wanted: dict[str, _Place] = {}
+
+    @property
+    def wanted(self) -> list[str]:
+        """The routes that somebody is making or waiting for an answer of."""
+        with self._turn:
+            return list(self._wanted)
 
     def get(self, key: Key, build: Callable[[Draft], Key]) -> Prepared:
         """Return the answer of a key, entered by the caller; made now unless it is there.
@@ -164,9 +183,7 @@ class PreparedAnswers:
         `build` fills its draft and returns the key that it really is of: a newer generation may have come.
         Raises CatalogFull when there is no room for the file.
         """
-        with self._turn:
-            lock = self._building.setdefault(key.route, threading.Lock())
-        with lock:
+        with self._alone(key.route):
             with self._turn:
                 found = self._kept.get(key.route)
                 if found is not None:
@@ -189,6 +206,31 @@ class PreparedAnswers:
             each.retire()
         return made
 
+    @contextmanager
+    def _alone(self, route: str) -> Iterator[None]:
+        """Let one after the other of those go on who want an answer of a route."""
+        with self._turn:
+            place = self._wanted.setdefault(route, _Place())
+            place.wanting += 1
+        try:
+            with place.turn:
+                yield
+        finally:
+            with self._turn:
+                place.wanting -= 1
+                if not place.wanting:
+                    del self._wanted[route]
+
+    def once(self, build: Callable[[Draft], Key]) -> Prepared:
+        """Return an answer that is kept for nobody else, entered by the caller; a short one touches no disk.
+
+        Raises CatalogFull when there is no room for the file.
+        """
+        made = self._make(build, None, in_memory=BLOCK)
+        made.enter()
+        made.retire()
+        return made
+
     def close(self) -> None:
         """Let go of all files."""
         with self._turn:
@@ -196,9 +238,11 @@ class PreparedAnswers:
         for each in kept.values():
             each.retire()
 
-    def _make(self, build: Callable[[Draft], Key], older: Prepared | None) -> Prepared:
+    def _make(
+        self, build: Callable[[Draft], Key], older: Prepared | None, *, in_memory: int | None = None
+    ) -> Prepared:
         try:
-            file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 - closed when the last reader left
+            file = self._file(in_memory)
             try:
                 draft = Draft(file.write, older)
                 key = build(draft)
@@ -212,3 +256,11 @@ class PreparedAnswers:
             raise CatalogFull(
                 f"the list cannot be prepared: {error.strerror}", remedy="free some space in the data folder"
             ) from error
+
+    def _file(self, in_memory: int | None) -> IO[bytes]:
+        """Open what is closed when the last reader left."""
+        if in_memory is None:
+            return tempfile.TemporaryFile(dir=self._folder)
+        return tempfile.SpooledTemporaryFile(
+            in_memory, dir=None if self._folder is None else str(self._folder)
+        )

@@ -79,34 +79,45 @@ def check_tools(context: Context) -> None:
     parse_profiles(context.settings.tools, _paths(context))
 
 
-def profile_of(request: Request, dialect: str = "a1111") -> Profile:
+def profile_of(request: Request, dialect: str = "a1111", *, conn: Connection | None = None) -> Profile:
     """Return the profile that the path chose, else the token, else the one of all roots as they are here.
 
-    The last has the `dialect` of who asks. Reads the catalog. Raises NotFound for a tool that is not there
-    any more, BadRequest where its roots changed so that it cannot be used.
+    The last has the `dialect` of who asks. Reads the catalog; who reads it already gives that unit, for
+    requests with two at a time can wait for each other. Raises NotFound for a tool that is not there any
+    more, BadRequest where its roots changed so that it cannot be used.
     """
     context, tool = context_of(request), _tool(request)
     if tool is None:
-        return _everything(_paths(context), dialect)
+        return _everything(_paths(context, conn), dialect)
     check_tool(tool, context.settings.tools)
-    return parse_profile(tool, context.settings.tools[tool], _paths(context))
+    return parse_profile(tool, context.settings.tools[tool], _paths(context, conn))
 
 
-def limits_of(request: Request) -> Limits:
+def limits_of(request: Request, *, conn: Connection | None = None) -> Limits:
     """Return up to which levels things are sent to whoever asks.
 
     Profile and token lower what the settings say. The limit of pictures may be raised up to what they allow.
-    Reads the catalog where there is a profile; raises as `profile_of` does.
+    Reads the catalog where there is a profile, as `profile_of` does, and raises as it does.
     """
     settings, scope = context_of(request).settings, principal_of(request).scope
     pictures, entries = [scope.nsfw_pictures], [scope.nsfw_entries, NSFW_LEVELS.get(settings.nsfw_entries)]
     if _tool(request) is not None:
-        profile = profile_of(request)
+        profile = profile_of(request, conn=conn)
         pictures.append(profile.nsfw_pictures)
         entries.append(profile.nsfw_entries)
     asked = _asked(request)
     wanted = NSFW_LEVELS.get(settings.nsfw_pictures, BLOCKED) if asked is None else asked
     return Limits(min([wanted, *_set(pictures)]), min(_set(entries), default=None))
+
+
+def is_capped(request: Request, *, conn: Connection | None = None) -> bool:
+    """Tell whether the token or tool of whoever asks limits levels: then it may not change what those are.
+
+    Reads the catalog and raises as `profile_of` does.
+    """
+    scope, profile = principal_of(request).scope, profile_of(request, conn=conn)
+    caps = (scope.nsfw_pictures, scope.nsfw_entries, profile.nsfw_pictures, profile.nsfw_entries)
+    return any(cap is not None for cap in caps)
 
 
 def mark_of(profile: Profile, limits: Limits) -> str:
@@ -123,9 +134,11 @@ def _tool(request: Request) -> str | None:
     return principal_of(request).scope.tool if chosen is None else chosen
 
 
-def _paths(context: Context) -> dict[str, str]:
-    with context.catalog.read() as conn:
-        return {name: root.path for name, root in placed_roots(conn, context.machine_id).items()}
+def _paths(context: Context, conn: Connection | None = None) -> dict[str, str]:
+    if conn is None:
+        with context.catalog.read() as own:
+            return _paths(context, own)
+    return {name: root.path for name, root in placed_roots(conn, context.machine_id).items()}
 
 
 def _everything(paths: dict[str, str], dialect: str) -> Profile:

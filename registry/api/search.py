@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from registry.api.access import needs
 from registry.api.context import context_of
+from registry.api.levels import told_of
 from registry.api.profiles import RAISES, limits_of
 from registry.api.serialise import answer
 from registry.api.shapes import SearchPage, Suggestions
@@ -84,11 +85,13 @@ def suggest(
     q: Annotated[str, Query(max_length=4000, description="what was typed so far, to its last word")] = "",
     limit: Annotated[int, Query(ge=1, le=50)] = 12,
 ) -> Response:
-    """Complete the word being typed: names, tags, fields, values of fields, saved searches."""
-    found = context_of(request).searching.suggest(q, limit)
-    if limits_of(request).entries is not None:
-        # Names would tell of what is not to be told of.
-        found = [one for one in found if one.kind != "name"]
+    """Complete the word being typed: names, tags, fields, values of fields, saved searches.
+
+    Whoever is not told of all loras is told nothing of what is in them.
+    """
+    # Names and tags would tell of what is not to be told of.
+    fixed = limits_of(request).entries is not None
+    found = context_of(request).searching.suggest(q, limit, fixed=fixed)
     return answer(request, Suggestions(found))
 
 
@@ -104,5 +107,7 @@ def _page(request: Request, asked: str | Asked, page: _Page, facets: list[str]) 
         levels=listed_levels(limits.entries, limits.lists),
     )
     with context.catalog.read() as conn:
-        items = lora_views(conn, found.hits.ids, context.machine_id)
-    return SearchPage.of(found, items)
+        views = lora_views(conn, found.hits.ids, context.machine_id)
+        # The index follows the catalog a moment later.
+        items = told_of(conn, views, limits, context.searching.place.words)
+    return SearchPage.of(found.without(len(views) - len(items)), items)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from registry.api.context import context_of
 from registry.api.profiles import limits_of, placed_roots, profile_of
+from registry.catalog.changes import loras_changed_since
 from registry.catalog.entries import bare_entries, entries_of, listed_among, listed_files
 from registry.catalog.showing import known_of
 from registry.catalog.tag_lists import TagNames
@@ -89,7 +90,7 @@ def shelf_of(
     With a condition of `registry.catalog.finding` only of those files is it told, and no others are read.
     """
     context = context_of(request)
-    profile, limits = profile_of(request, dialect), limits_of(request)
+    profile, limits = profile_of(request, dialect, conn=conn), limits_of(request, conn=conn)
     roots = placed_roots(conn, context.machine_id)
     # One that has just gone keeps its place, so that those behind it keep theirs.
     ids = [roots[label].id if label in roots else _NO_ROOT for label in profile.roots]
@@ -100,20 +101,37 @@ def shelf_of(
         if (not profile.kinds or one.kind in profile.kinds)
         and (not profile.architectures or one.architecture in profile.architectures)
     ]
-    above = _above(context, limits) if which is None else _among_above(context, conn, limits, admitted)
+    above = (_above if which is None else _among_above)(context, conn, limits, admitted)
     shown = [one for one in admitted if one.lora_id not in above] if above else admitted
     return Shelf(context, profile, limits, shown, len(admitted) - len(shown))
+
+
+def _above(context: Context, conn: Connection, limits: Limits, files: Sequence[Listed]) -> set[int]:
+    """Return the loras above the limit of entries, as the search knows them, what it lacks as the catalog.
+
+    Where nobody can tell what the index lacks all levels are read from the catalog, which takes long.
+    """
+    names = [NAMES[level] for level in LEVELS.values() if not limits.lists(level)]
+    if not names:
+        return set()
+    # Looked at before the index is asked: what it learns in between is read twice and does no harm.
+    generation = context.searching.engine.refresh()
+    found = set(context.searching.all_ids(f"nsfw:{','.join(names)}", _MOST, hidden=True))
+    changed = loras_changed_since(conn, generation)
+    if changed is None:
+        return _among_above(context, conn, limits, files)
+    newer = [one for one in files if one.lora_id in changed] if changed else []
+    return (found - changed) | _among_above(context, conn, limits, newer)
 
 
 def _among_above(context: Context, conn: Connection, limits: Limits, files: Sequence[Listed]) -> set[int]:
     """Return the loras of some files above the limit of entries, as the catalog knows them."""
     if limits.entries is None:
         return set()
-    known = known_of(conn, [one.lora_id for one in files], words=context.searching.place.words)
-    return {lora_id for lora_id, one in known.items() if not limits.lists(one.shown.nsfw_level)}
-
-
-def _above(context: Context, limits: Limits) -> set[int]:
-    """Return the loras above the limit of entries, as the search knows them."""
-    names = [NAMES[level] for level in LEVELS.values() if not limits.lists(level)]
-    return set(context.searching.all_ids(f"nsfw:{','.join(names)}", _MOST, hidden=True)) if names else set()
+    wanted = list(dict.fromkeys(one.lora_id for one in files))
+    words, names = context.searching.place.words, TagNames()
+    above: set[int] = set()
+    for start in range(0, len(wanted), _AT_ONCE):
+        known = known_of(conn, wanted[start : start + _AT_ONCE], words=words, names=names)
+        above.update(key for key, one in known.items() if not limits.lists(one.shown.nsfw_level))
+    return above

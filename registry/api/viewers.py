@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from registry.api.access import principal_of
-from registry.api.profiles import Limits, limits_of, profile_of
+from registry.api.profiles import Limits, is_capped, limits_of, profile_of
 from registry.catalog.tokens import ROLES
 from registry.toolpaths import NSFW_LEVELS
 
@@ -18,7 +18,8 @@ _WRITE = "write"
 class Viewer(NamedTuple):
     """Who looks at a page.
 
-    `most` is the highest level that it may ask pictures for. `by_address` says that its token stands in the
+    `most` is the highest level that it may ask pictures for, `capped` says that its token or tool limits
+    levels. `by_address` says that its token stands in the
     address, which no link of a page keeps.
     """
 
@@ -26,6 +27,7 @@ class Viewer(NamedTuple):
     may_write: bool
     limits: Limits
     most: int
+    capped: bool
     by_address: bool
 
 
@@ -39,5 +41,6 @@ def viewer_of(request: Request) -> Viewer:
         may_write=who.role in ROLES and ROLES.index(who.role) >= ROLES.index(_WRITE),
         limits=limits_of(request),
         most=min([max(NSFW_LEVELS.values()), *(cap for cap in caps if cap is not None)]),
+        capped=is_capped(request),
         by_address=with_token and "authorization" not in request.headers,
     )

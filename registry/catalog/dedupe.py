@@ -16,6 +16,8 @@ from registry.formats.packing import clean_text
 from registry.hashing.lookup import NOTHING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import Connection, Select
 
     from registry.views import FileView
@@ -80,6 +82,15 @@ def duplicates(
             break
         after = values[-1]
     return found[:limit]
+
+
+def loras_of_files(conn: Connection, file_ids: Sequence[int]) -> dict[int, int]:
+    """Return the lora of each file that there is."""
+    found: dict[int, int] = {}
+    for part in in_chunks(file_ids):
+        rows = conn.execute(select(FILE.c.id, FILE.c.lora_id).where(FILE.c.id.in_(part)))
+        found.update((row.id, row.lora_id) for row in rows)
+    return found
 
 
 def _values(kind: str, after: str) -> Select[Any]:

@@ -121,6 +121,35 @@ def laden_files(conn: Connection, files: Sequence[Placed], names: TagNames | Non
     ]
 
 
+def sharing_stems(conn: Connection, files: Sequence[Placed]) -> dict[int, str]:
+    """Return which files have the stem of a present file of another lora in their folder, with its name.
+
+    What tools keep by the stem alone is of both of them.
+    """
+    there: dict[tuple[int, str], list[tuple[int, bytes]]] = {}
+    keys = FILE.alias("keys")
+    # Any condition more, and SQLite looks at all files of a root in place of those of a name.
+    query = select(FILE.c.root_id, FILE.c.path_raw, FILE.c.lora_id, FILE.c.state)
+    for part in in_chunks([one.file_id for one in files]):
+        named = query.where(FILE.c.name_key.in_(select(keys.c.name_key).where(keys.c.id.in_(part))))
+        for root_id, rel, lora_id, state in conn.execute(named.order_by(FILE.c.id)):
+            if state == "present":
+                there.setdefault((root_id, _stem(rel)), []).append((lora_id, rel))
+    found = {}
+    for one in files:
+        others = [
+            rel for lora_id, rel in there.get((one.root_id, _stem(one.rel)), ()) if lora_id != one.lora_id
+        ]
+        if others:
+            found[one.file_id] = os.fsdecode(others[0].rpartition(b"/")[2])
+    return found
+
+
+def _stem(rel: bytes) -> str:
+    """Return a path without its ending, as the file systems of this machine compare paths."""
+    return os.path.normcase(os.fsdecode(rel.rpartition(b".")[0]))
+
+
 def _answer(row: Row[Any] | None) -> Mapping[str, object] | None:
     found = None if row is None else raw_of(row)
     return found if isinstance(found, dict) else None

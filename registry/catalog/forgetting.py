@@ -13,6 +13,7 @@ from registry.catalog.curation_rows import CURATION
 from registry.catalog.headers import drop_unused_headers
 from registry.catalog.keys import in_chunks
 from registry.catalog.picture_rows import BESIDE, CIVITAI, HEADER, PICTURE_OF, USER, drop_unused
+from registry.catalog.written import WRITTEN, keep_written
 from registry.curation import unpack_value
 from registry.curation_values import CivitaiChoice
 from registry.errors import Conflict, NotFound
@@ -46,7 +47,8 @@ def _pointing_at(table: Table) -> list[Column[Any]]:
     ]
 
 
-_OF_FILE = _pointing_at(FILE)
+# What was written beside files is still there when they are not.
+_OF_FILE = [column for column in _pointing_at(FILE) if column.table is not WRITTEN]
 _OF_LORA = [column for column in _pointing_at(LORA) if column.table is not FILE]
 
 
@@ -127,7 +129,8 @@ def require_gone(conn: Connection, lora_ids: Collection[int]) -> list[Candidate]
 def forget(unit: Unit, lora_ids: Collection[int]) -> Forgotten:
     """Remove loras with all that is known of them; what led to them leads nowhere then.
 
-    Raises what `require_gone` does, before anything is removed.
+    Which sidecars we wrote beside them stays known, for these are still there. Raises what `require_gone`
+    does, before anything is removed.
     """
     require_gone(unit.conn, lora_ids)
     done = Forgotten()
@@ -145,6 +148,7 @@ def _forget(unit: Unit, lora_ids: Sequence[int], done: Forgotten) -> None:
     hashes = _hashes_of(conn, file_ids)
     versions = _versions_of(conn, hashes) | _chosen(conn, CURATION.c.lora_id.in_(lora_ids))
     keys = _untie(unit, done, BESIDE, file_ids) | _untie(unit, done, USER, [*lora_ids, *before])
+    keep_written(unit, file_ids)
     for part in in_chunks(file_ids):
         for column in _OF_FILE:
             _delete(unit, done, column.table, column.in_(part))

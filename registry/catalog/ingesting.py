@@ -25,6 +25,7 @@ from registry.catalog.filerows import (
 )
 from registry.catalog.headers import drop_unused_headers, store_headers
 from registry.catalog.keys import in_chunks
+from registry.catalog.links import tell_siblings_of
 from registry.catalog.loras import PROVISIONAL, refresh_loras
 from registry.catalog.problems import copy_problems, move_problems, replace_problems
 from registry.catalog.sidecars import forget_sidecars
@@ -134,6 +135,7 @@ class _BatchWriter:
         self._renamed: list[tuple[int, str]] = []
         self._touched: set[int | None] = set()
         self._old_headers: set[int | None] = set()
+        self._returned: list[int] = []
         self._companions: list[tuple[int, FileSeen]] = []
         self._problems: list[tuple[int, str, Sequence[Note]]] = []
 
@@ -143,6 +145,7 @@ class _BatchWriter:
         values = self._row_values(row, seen)
         if row.state != "present":
             self.counts.restored += 1
+            self._returned.append(row.id)
         if facts is not None:
             values.update(facts_columns(facts, self._headers), derived_version=self._version)
             self._problems.append((row.id, row.path, facts.problems))
@@ -193,6 +196,8 @@ class _BatchWriter:
         if self._updates:
             self._unit.conn.execute(_UPDATE_FILE, self._updates)
         self._insert_fresh(digests)
+        if self._returned:
+            tell_siblings_of(self._unit, self._returned)
         lora_of = {values["row_id"]: values["lora_id"] for values in self._updates}
         other = write_companions(self._unit, self._companions)
         forget_sidecars(self._unit, self._root.id, other)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, exists, select
 
 from registry.asked import AMBIGUOUS, FAILED, FOUND, GONE, MATCHED, NOT_FOUND, UNMATCHED
 from registry.catalog import tables
+from registry.catalog.choices import models_of
 from registry.catalog.keys import in_chunks
 from registry.catalog.remote import unpack_model, unpack_version
 from registry.links import LINKED, UNLINKED, Link, LinkedModel, LinkedVersion, Update
@@ -15,16 +17,17 @@ from registry.links import LINKED, UNLINKED, Link, LinkedModel, LinkedVersion, U
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from sqlalchemy import Connection, Row, Select
+    from sqlalchemy import ColumnElement, Connection, Row, Select
 
     from registry.catalog.engine import Unit
     from registry.curation_values import CivitaiChoice
 
 _TABLES = tables.TABLES
-LOOKUP, MATCH, VERSION, MODEL, HASH, DIGEST, FILE = (
+LOOKUP, MATCH, VERSION, MODEL, HASH, DIGEST, FILE, ROOT = (
     _TABLES[name]
     for name in (
         "remote_lookup", "remote_match", "remote_version", "remote_model", "remote_hash", "digest", "file",
+        "root",
     )
 )  # fmt: skip
 # What is told of a file that several outcomes fit: the first of these.
@@ -49,9 +52,12 @@ def links_of(
     matched = _matched(conn, [row.sha256 for row in asked.values()])
     versions = _versions(conn, {*chosen, *(key for some in matched.values() for key in some)}, images=images)
     models = _models(conn, {one.told.model_id for one in versions.values()})
+    of_model = models_of(conn, chosen) if chosen else {}
     found: dict[int, Link] = {}
     for lora_id, some in files.items():
         link = _link(some, asked, matched, versions, choices.get(lora_id))
+        if link is not None and link.version_id is not None:
+            link = replace(link, model_id=of_model.get(link.version_id, link.model_id))
         if link is not None:
             found[lora_id] = link
     newer = _updates(conn, [one.version.told for one in found.values() if one.version is not None])
@@ -60,6 +66,18 @@ def links_of(
 
 def tell_siblings(unit: Unit, sha256: str) -> None:
     """Log that loras changed which are other versions of the model that a file is of: one is there now."""
+    _tell(unit, HASH.c.value == sha256)
+
+
+def tell_siblings_of(unit: Unit, file_ids: Sequence[int]) -> None:
+    """Log the same for files whose presence changed, in one statement for each part of them."""
+    mine = DIGEST.alias("mine")
+    for part in in_chunks(file_ids):
+        values = select(mine.c.value).where(mine.c.file_id.in_(part), mine.c.kind == "sha256")
+        _tell(unit, HASH.c.value.in_(values))
+
+
+def _tell(unit: Unit, where: ColumnElement[bool]) -> None:
     same = VERSION.alias("same")
     query = (
         select(FILE.c.lora_id)
@@ -69,7 +87,7 @@ def tell_siblings(unit: Unit, sha256: str) -> None:
         .join(MATCH, MATCH.c.version_id == same.c.id)
         .join(DIGEST, and_(DIGEST.c.value == MATCH.c.sha256, DIGEST.c.kind == "sha256"))
         .join(FILE, FILE.c.id == DIGEST.c.file_id)
-        .where(HASH.c.value == sha256)
+        .where(where)
         .distinct()
     )
     for lora_id in unit.conn.execute(query).scalars():
@@ -129,7 +147,13 @@ def _link(
         linked = versions.get(choice.version)
         row = rows[0] if rows else None
         known = () if linked is None else (linked,)
-        return Link(LINKED, None, None if row is None else row.asked_at, None, None, known)
+        return Link(
+            LINKED,
+            asked_at=None if row is None else row.asked_at,
+            versions=known,
+            version_id=choice.version,
+            model_id=choice.model,
+        )
     if not rows:
         return None
     first = rows[0]
@@ -162,9 +186,7 @@ def _complete(
         later = newer.get((told.model_id, told.base_model), ())
         updates = [each for each in later if each.published_at > told.published_at]
     model = None if told.model_id is None else models.get(told.model_id)
-    return Link(
-        link.state, link.by, link.asked_at, link.gone_at, link.error, link.versions, model, tuple(updates)
-    )
+    return replace(link, model=model, updates=tuple(updates))
 
 
 def _updates(conn: Connection, versions: Sequence[Any]) -> dict[tuple[int, str], list[Update]]:
@@ -175,6 +197,10 @@ def _updates(conn: Connection, versions: Sequence[Any]) -> dict[tuple[int, str],
         HASH.c.kind == "sha256",
         DIGEST.c.value == HASH.c.value,
         DIGEST.c.kind == "sha256",
+        FILE.c.id == DIGEST.c.file_id,
+        FILE.c.state != "missing",
+        ROOT.c.id == FILE.c.root_id,
+        ROOT.c.removed_at.is_(None),
     )
     query: Select[Any] = select(
         VERSION.c.model_id,

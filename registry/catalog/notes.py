@@ -14,8 +14,9 @@ from registry.catalog.curation_rows import CURATION, HISTORY, noted_of
 from registry.catalog.keys import CHUNK, in_chunks
 from registry.catalog.loras import PROVISIONAL
 from registry.catalog.picture_rows import PICTURE_OF, REDIRECT, USER
+from registry.errors import Conflict
 from registry.formats.packing import pack_json
-from registry.notes.lines import MAX_KEYS, Line, Place
+from registry.notes.lines import MAX_KEYS, MAX_PICTURES, Line, Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 _TABLES = tables.TABLES
 LORA, FILE, ROOT, DIGEST = (_TABLES[name] for name in ("lora", "file", "root", "digest"))
 DATA, WHOLE = "data:", "file:"
+MOST_GIVEN = 100
+"""So many pictures can be given to one lora."""
 _ID = "catalog_id"
 # Pictures that were added to a lora stay with its id when it is merged into another one.
 _BEFORE = select(REDIRECT.c.old_id).where(REDIRECT.c.new_id == LORA.c.id).correlate(LORA)
@@ -55,7 +58,7 @@ def noted_lines(conn: Connection, lora_ids: Sequence[int] | None = None) -> Iter
     """Give a line for each lora of which anything is noted, of these or of all, in a lasting order."""
     for rows in _pages(conn, lora_ids):
         ids = [row.id for row in rows]
-        noted, pictures = noted_of(conn, ids), pictures_added(conn, ids)
+        noted, pictures = noted_of(conn, ids), pictures_given(conn, ids)
         places, hashes = _places_of(conn, ids), _hashes_of(conn, ids)
         for row in rows:
             whole = [row.identity[len(WHOLE) :]] if row.identity.startswith(WHOLE) else []
@@ -65,7 +68,7 @@ def noted_lines(conn: Connection, lora_ids: Sequence[int] | None = None) -> Iter
                 tuple(places.get(row.id, ())),
                 row.name,
                 noted.get(row.id, {}),
-                tuple(pictures.get(row.id, ())),
+                tuple(pictures.get(row.id, ())[-MAX_PICTURES:]),
             )
 
 
@@ -113,20 +116,29 @@ def _hashes_of(conn: Connection, lora_ids: Sequence[int]) -> dict[int, list[str]
     return found
 
 
-def pictures_added(conn: Connection, lora_ids: Sequence[int]) -> dict[int, list[str]]:
-    """Return the keys of the pictures that the user added to loras, by lora and in their order."""
-    found: dict[int, list[str]] = {}
+def pictures_given(conn: Connection, lora_ids: Sequence[int]) -> dict[int, list[str]]:
+    """Return the keys of the pictures that the user gave to loras, by lora, the foremost one last."""
+    found: dict[int, list[tuple[int, str]]] = {}
     for part in in_chunks(lora_ids):
         moved = select(REDIRECT.c.old_id, REDIRECT.c.new_id).where(REDIRECT.c.new_id.in_(part))
         owners = {lora_id: lora_id for lora_id in part}
         owners.update((old, new) for old, new in conn.execute(moved))
         for ids in in_chunks(sorted(owners)):
-            query = select(PICTURE_OF.c.of_id, PICTURE_OF.c.key).where(
+            query = select(PICTURE_OF.c.of_id, PICTURE_OF.c.key, PICTURE_OF.c.at).where(
                 PICTURE_OF.c.kind == USER, PICTURE_OF.c.of_id.in_(ids), PICTURE_OF.c.key.is_not(None)
             )
-            for lora_id, key in conn.execute(query.order_by(PICTURE_OF.c.at, PICTURE_OF.c.key)):
-                found.setdefault(owners[lora_id], []).append(key)
-    return {lora_id: list(dict.fromkeys(keys))[:MAX_KEYS] for lora_id, keys in found.items()}
+            for lora_id, key, at in conn.execute(query):
+                found.setdefault(owners[lora_id], []).append((-at, key))
+    return {
+        lora_id: list(dict.fromkeys(key for _, key in sorted(keys)))[::-1] for lora_id, keys in found.items()
+    }
+
+
+def require_room(conn: Connection, lora_id: int, key: str) -> None:
+    """Raise Conflict where a lora has as many given pictures as it can have, and this one is none of them."""
+    given = pictures_given(conn, [lora_id]).get(lora_id, [])
+    if len(given) >= MOST_GIVEN and key not in given:
+        raise Conflict(f"{MOST_GIVEN} pictures were given to it already", remedy="take some back first")
 
 
 def remembered_lines(conn: Connection, lora_ids: Sequence[int]) -> Iterator[bytes]:

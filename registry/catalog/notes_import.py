@@ -8,11 +8,13 @@ from sqlalchemy import func, select
 
 from registry.catalog.curation_merging import unite
 from registry.catalog.curation_rows import CONFLICT, HISTORY
+from registry.catalog.keys import fold
 from registry.catalog.notes import loras_of_lines
 from registry.catalog.notes_waiting import keep_waiting
-from registry.catalog.saved import LONGEST_NAME, get_saved, put_saved
-from registry.errors import NotFound
+from registry.catalog.saved import LONGEST_NAME, MOST, list_saved, put_saved
+from registry.errors import Conflict
 from registry.formats.packing import clean_text
+from registry.notes.lines import by_then
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,7 +41,10 @@ class Taken(NamedTuple):
 
 
 def take_lines(unit: Unit, lines: Sequence[Line]) -> Taken:
-    """Unite what lines say with what is noted here; those about loras that are not here wait for them."""
+    """Unite what lines say with what is noted here; those about loras that are not here wait for them.
+
+    No time of theirs counts as later than now.
+    """
     loras = loras_of_lines(unit.conn, lines)
     before = _last(unit.conn)
     changed: set[int] = set()
@@ -51,7 +56,7 @@ def take_lines(unit: Unit, lines: Sequence[Line]) -> Taken:
             changed.update(unite(unit, told).changed)
             told = {}
         if lora_id is not None:
-            told[lora_id] = line.fields
+            told[lora_id] = by_then(line.fields, unit.now)
     changed.update(unite(unit, told).changed)
     where = (HISTORY.c.id > before, HISTORY.c.kind == CONFLICT)
     conflicts = unit.conn.execute(select(func.count()).select_from(HISTORY).where(*where)).scalar_one()
@@ -62,23 +67,40 @@ def _last(conn: Connection) -> int:
     return int(conn.execute(select(func.max(HISTORY.c.id))).scalar() or 0)
 
 
-def take_saved(unit: Unit, saved: SavedLine) -> bool:
-    """Save a search unless it is saved; return whether it is new.
+class SavedNames:
+    """The saved searches of a catalog while others are taken into it, in one unit or in one dry run."""
 
-    One of that name with another query keeps it: the new one gets a number behind its name. Raises what
-    `put_saved` does.
-    """
-    query = clean_text(saved.query)
-    number = 1
-    while True:
-        name = _numbered(saved.name.strip(), number)
-        try:
-            known = get_saved(unit.conn, name)
-        except NotFound:
-            return put_saved(unit, name, query)
-        if known.query == query:
-            return False
-        number += 1
+    def __init__(self, conn: Connection) -> None:
+        self._queries = {fold(one.name): one.query for one in list_saved(conn)}
+        # By name: the number to try next, and what was found under those before.
+        self._tried: dict[str, tuple[int, set[str]]] = {}
+
+    def take(self, unit: Unit, saved: SavedLine) -> bool:
+        """Save a search unless it is saved; return whether it is new.
+
+        One of that name with another query keeps it: the new one gets a number behind its name. Raises what
+        `put_saved` does: Conflict where no more can be saved.
+        """
+        base, query = saved.name.strip(), clean_text(saved.query)
+        if len(base) > LONGEST_NAME:
+            return put_saved(unit, base, query)
+        number, seen = self._tried.get(base, (1, set()))
+        while query not in seen:
+            name = _numbered(base, number)
+            known = self._queries.get(fold(name))
+            if known is None:
+                return self._put(unit, name, query)
+            seen.add(known)
+            number += 1
+            self._tried[base] = number, seen
+        return False
+
+    def _put(self, unit: Unit, name: str, query: str) -> bool:
+        if len(self._queries) >= MOST:
+            raise Conflict(f"there are {MOST:,} saved searches already", remedy="delete some first")
+        put_saved(unit, name, query)
+        self._queries[fold(name)] = query
+        return True
 
 
 def _numbered(name: str, number: int) -> str:

@@ -11,7 +11,7 @@ from registry.catalog import tables
 from registry.catalog.curation_merging import unite
 from registry.catalog.keys import CHUNK, in_chunks
 from registry.catalog.notes import WHOLE, identities_of
-from registry.notes.lines import Place, read_line, write_line
+from registry.notes.lines import Place, by_then, read_line, write_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -64,7 +64,7 @@ def take_waiting(unit: Unit, file_id: int, lora_id: int, identity: str, sha256: 
     """Add the notes that waited for a file that was just hashed to its lora; return whether any did."""
     quick_key = select(FILE.c.quick_key).where(FILE.c.id == file_id).scalar_subquery()
     names = [identity] if sha256 is None else [identity, WHOLE + sha256]
-    query = select(WAITING.c.id, WAITING.c.identity, WAITING.c.line).where(
+    query = select(WAITING.c.id, WAITING.c.identity, WAITING.c.line, WAITING.c.at).where(
         or_(WAITING.c.identity.in_(names), WAITING.c.quick_key == quick_key)
     )
     taken = []
@@ -73,7 +73,7 @@ def take_waiting(unit: Unit, file_id: int, lora_id: int, identity: str, sha256: 
         if line is None or (row.identity is None and _place(unit.conn, file_id) not in line.places):
             continue
         taken.append(row.id)
-        unite(unit, {lora_id: line.fields})
+        unite(unit, {lora_id: by_then(line.fields, min(row.at, unit.now))})
     if taken:
         unit.conn.execute(delete(WAITING).where(WAITING.c.id.in_(taken)))
     return bool(taken)

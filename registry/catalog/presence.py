@@ -8,6 +8,7 @@ from sqlalchemy import select, update
 
 from registry.catalog import tables
 from registry.catalog.keys import in_chunks
+from registry.catalog.links import tell_siblings_of
 from registry.catalog.loras import refresh_loras
 
 if TYPE_CHECKING:
@@ -23,10 +24,13 @@ def set_missing(unit: Unit, file_ids: Sequence[int], *, state: str = "missing") 
     changed = 0
     for part in in_chunks(file_ids):
         where = FILE.c.id.in_(part) & (FILE.c.state != state)
-        loras = set(unit.conn.execute(select(FILE.c.lora_id).where(where)).scalars())
+        found = unit.conn.execute(select(FILE.c.id, FILE.c.lora_id).where(where)).all()
+        loras = {row.lora_id for row in found}
         values = {"state": state, "state_since": unit.now}
         changed += unit.conn.execute(update(FILE).where(where).values(values)).rowcount
         refresh_loras(unit, loras)
+        if state == "missing":
+            tell_siblings_of(unit, [row.id for row in found])
         for lora_id in loras:
             unit.changed("lora", lora_id, "changed", lora_id=lora_id)
     return changed

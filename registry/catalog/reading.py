@@ -98,11 +98,14 @@ def list_loras(  # noqa: PLR0913 - what a list can be asked for, all named
     sort: str = "name",
     descending: bool = False,
     after: tuple[object, int] | None = None,
+    skip: int = 0,
     limit: int = 50,
     state: str = "present",
     filters: Mapping[str, str] | None = None,
 ) -> Page:
     """Return one keyset page of loras; `filters` are equalities on kind, root and columns of headers.
+
+    It begins `skip` loras behind `after`.
 
     Raises BadRequest for a sort, state or filter that does not exist, and for an `after` of another sort.
     """
@@ -120,11 +123,16 @@ def list_loras(  # noqa: PLR0913 - what a list can be asked for, all named
         row, place = tuple_(column, LORA.c.id), tuple_(*_place(sort, after))
         keys = keys.where(row < place if descending else row > place)
     order = (column.desc(), LORA.c.id.desc()) if descending else (column, LORA.c.id)
-    found = conn.execute(keys.order_by(*order).limit(limit + 1)).all()
+    found = conn.execute(keys.order_by(*order).offset(skip).limit(limit + 1)).all()
     shown = found[:limit]
     more = (shown[-1].value, shown[-1].id) if len(found) > limit else None
     items = lora_views(conn, [row.id for row in shown], machine_id)
     return Page(items, more, conn.execute(counted).scalar_one())
+
+
+def place_of(conn: Connection, sort: str, lora_id: int) -> tuple[object, int]:
+    """Return where a lora, which is there, stands in a list, as `after` of `list_loras` takes it."""
+    return conn.execute(select(SORTS[sort]).where(LORA.c.id == lora_id)).scalar_one(), lora_id
 
 
 def _place(sort: str, after: tuple[object, int]) -> tuple[object, int]:

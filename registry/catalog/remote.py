@@ -13,6 +13,7 @@ import zstandard
 from sqlalchemy import bindparam, delete, exists, select, update
 
 from registry.catalog import tables
+from registry.catalog.choices import tell_choosers, tell_choosers_of_model
 from registry.catalog.keys import in_chunks
 from registry.catalog.lookups import mark_changed, versions_matched
 from registry.formats.packing import clean_text, pack_json, unpack_json
@@ -332,16 +333,18 @@ def hashes_of(told: RemoteVersion) -> Iterator[tuple[str, str]]:
 
 
 def tell(unit: Unit, version_ids: Sequence[int]) -> None:
-    """Log that the loras of files of these versions changed."""
+    """Log that the loras changed whose files these versions have, or for which they were chosen."""
     matched = versions_matched(unit.conn, version_ids)
     mark_changed(unit, [sha256 for some in matched.values() for sha256 in some])
+    tell_choosers(unit, version_ids)
 
 
 def tell_model(unit: Unit, model_id: int) -> None:
-    """Log that the loras of files of any version of a model changed."""
+    """Log that the loras changed whose files any version of a model has, or for which one was chosen."""
     query = (
         select(MATCH.c.sha256)
         .join(VERSION, VERSION.c.id == MATCH.c.version_id)
         .where(VERSION.c.model_id == model_id)
     )
     mark_changed(unit, unit.conn.execute(query.distinct()).scalars().all())
+    tell_choosers_of_model(unit, model_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import select
@@ -11,6 +12,7 @@ from registry.catalog.curation_rows import noted_of
 from registry.catalog.digests import stored_digests
 from registry.catalog.keys import in_chunks
 from registry.catalog.links import links_of
+from registry.catalog.reading import file_place
 from registry.catalog.searching import claimed_texts, trigger_words
 from registry.catalog.sidecars import is_hashed, told_of
 from registry.catalog.tag_lists import TagNames, tags_of
@@ -121,24 +123,50 @@ def _with_tags(
 
 
 def _files(conn: Connection, lora_ids: Sequence[int]) -> dict[int, list[Row[Any]]]:
-    columns = (FILE.c.id, FILE.c.lora_id, FILE.c.verified, FILE.c.hash_state)
-    query = select(*columns).where(FILE.c.lora_id.in_(lora_ids), FILE.c.root_id.in_(_KEPT))
+    """Return the files of loras in roots of the catalog: the primary one first, then those present."""
+    query: Select[Any] = (
+        select(
+            FILE.c.id,
+            FILE.c.lora_id,
+            FILE.c.verified,
+            FILE.c.hash_state,
+            FILE.c.state,
+            FILE.c.first_seen,
+            FILE.c.path,
+            LORA.c.primary_file_id,
+        )
+        .join(LORA, LORA.c.id == FILE.c.lora_id)
+        .where(FILE.c.lora_id.in_(lora_ids), FILE.c.root_id.in_(_KEPT))
+    )
     found: dict[int, list[Any]] = {}
-    for row in conn.execute(query.order_by(FILE.c.lora_id, FILE.c.first_seen, FILE.c.id)):
+    for row in conn.execute(query.order_by(FILE.c.lora_id, FILE.c.id)):
         found.setdefault(row.lora_id, []).append(row)
+    for some in found.values():
+        some.sort(key=partial(file_place, some[0].primary_file_id))
     return found
 
 
 def _sidecars(conn: Connection, files: Mapping[int, Sequence[Row[Any]]]) -> dict[int, list[Beside]]:
-    """Return what the sidecars of each lora say, without those that were written for another file."""
+    """Return what the sidecars of each lora say, without those that were written for another file.
+
+    Those of missing files say nothing where one of a file that is there does.
+    """
     told = told_of(conn, [file.id for some in files.values() for file in some])
     digests = stored_digests(conn, list(told))
     found: dict[int, list[Beside]] = {}
     for lora_id, some in files.items():
-        for file in some:
+        there = False
+        for file in sorted(some, key=_is_missing):
+            if there and _is_missing(file):
+                break
             known = digests.get(file.id, {}).values()
             hashed = is_hashed(file.verified, file.hash_state)
             for row, facts in told.get(file.id, ()):
                 if verdict(facts.hashes, known, hashed=hashed) != DIFFERS:
                     found.setdefault(lora_id, []).append(Beside(facts, row.read_at))
+                    there = there or not _is_missing(file)
     return found
+
+
+def _is_missing(file: Row[Any]) -> bool:
+    return bool(file.state == "missing")

@@ -330,17 +330,24 @@ class Sidecar(SQLModel, table=True):
 
 
 class Written(SQLModel, table=True):
-    """What we wrote beside a file for a tool: the name, the SHA-256 of the bytes, and what of them is ours.
+    """What we wrote beside a file for a tool: the path, the SHA-256 of the bytes, and what of them is ours.
 
     `ours` is packed JSON of `registry.formats.ours`. A family has one sidecar beside a file, which may be
-    renamed with it.
+    renamed with it; `file_id` is `None` once the file was forgotten, for the sidecar is still there.
     """
 
     __tablename__ = "written"
-    file_id: int = Field(sa_column=_ref("file.id", primary=True))
-    family: str = Field(sa_column=Column(Text, primary_key=True))
+    __table_args__ = (
+        UniqueConstraint("file_id", "family"),
+        Index("ix_written_root_id_path_raw", "root_id", "path_raw"),
+        AUTOINCREMENT,
+    )
+    id: int = Field(sa_column=_id())
+    root_id: int = Field(sa_column=_ref("root.id"))
+    path_raw: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    file_id: int | None = Field(default=None, sa_column=_ref("file.id", nullable=True))
+    family: str = Field(sa_column=Column(Text, nullable=False))
     tool: str = Field(sa_column=Column(Text, nullable=False))
-    name_raw: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     sha256: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     ours: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     at: int = Field(sa_column=_time())

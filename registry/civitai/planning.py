@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from registry.asked import NOT_FOUND, UNMATCHED
 from registry.catalog.lookups import asked_of
+from registry.civitai.chosen import due_choices
 from registry.civitai.client import IDS_AT_ONCE, VERSIONS_AT_ONCE
 from registry.civitai.images import ALL, AVERAGE_ORIGINAL, AVERAGE_REDUCED, image_pages
 from registry.civitai.matching import SINGLES
@@ -26,7 +27,8 @@ class Plan:
     """How many files are due and why, how many models are, and how many requests that takes at most.
 
     Models that only turn up during the run come on top. `pictures` and their `picture_bytes` are estimates:
-    of versions that are not known yet nobody can tell how many they have.
+    of versions that are not known yet nobody can tell how many they have. Versions that users chose are
+    requests and nothing else.
     """
 
     files: int
@@ -52,6 +54,7 @@ def plan(catalog: Catalog, wish: Wish, *, archive: bool = False, images: Choice 
         singles += missing
         requests += -(-len(page) // IDS_AT_ONCE) + -(-(len(page) - missing) // VERSIONS_AT_ONCE)
     models = sum(1 for _ in due_models(catalog, wish))
+    requests += len(due_choices(catalog, wish))
     requests += models + (len(SINGLES) + archive) * min(singles, wish.misses)
     counts = {reason: reasons[reason] for reason in REASONS if reasons[reason]}
     pictures = 0 if images is None else _pictures(catalog, wish, images, reasons[NEVER])

@@ -1,9 +1,9 @@
 """A run of the sync: in bulk first, one by one what is left, each answer stored before the next is asked.
 
-By SHA-256 the ids of 10,000 files at once, then the details of 100 versions at once, each model once, and by
-other hashes one after the other for what the SHA-256 did not find, so many a run; then a second source, if
-there is one, for what is still missing. Whatever fails is an outcome of its files; a run ends for nothing but
-a cancel, and the next one goes on where it stopped.
+By SHA-256 the ids of 10,000 files at once, then the details of 100 versions at once, what users chose by its
+number, each model once, and by other hashes one after the other for what the SHA-256 did not find, so many a
+run; then a second source, if there is one, for what is still missing. Whatever fails is an outcome of its
+files; a run ends for nothing but a cancel, and the next one goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from registry.asked import ARCHIVE, FOUND, GONE, KNOWN, NOT_FOUND, Outcome
+from registry.catalog.choices import askable_choices, models_of
 from registry.catalog.lookups import asked_of, matches_of, other_hashes
 from registry.catalog.remote import (
     matched_models,
@@ -21,6 +22,7 @@ from registry.catalog.remote import (
     store_model,
     stored_models,
 )
+from registry.civitai.chosen import ask_for_choices
 from registry.civitai.files import ask_for_files
 from registry.civitai.matching import SINGLES, asked_as, believed, outcome
 from registry.civitai.policy import model_due
@@ -48,6 +50,7 @@ def carry_out(desk: Desk, wish: Wish) -> None:
     desk.stage("files", sum(map(len, due_pages(desk.catalog, wish))))
     for reasons in due_pages(desk.catalog, wish):
         left += ask_for_files(desk, reasons)
+    ask_for_choices(desk, wish)
     _ask_for_models(desk, wish)
     if _ask_one_by_one(desk, left, wish.misses):
         _ask_for_models(desk, wish)
@@ -78,10 +81,14 @@ def _ask_for_models(desk: Desk, wish: Wish) -> None:
 
 
 def due_models(catalog: Catalog, wish: Wish) -> Iterator[int]:
-    """Yield the models of the files that were wished for that are to be fetched."""
+    """Yield the models of the files that were wished for that are to be fetched, each once."""
+    seen: set[int] = set()
     for page in _model_pages(catalog, wish):
         now = catalog.clock()
         for model_id, known in page:
+            if model_id in seen:
+                continue
+            seen.add(model_id)
             if known is None or model_due(
                 known.checked_at, known.newest_at, now, gone=known.gone, everything=wish.everything
             ):
@@ -89,7 +96,14 @@ def due_models(catalog: Catalog, wish: Wish) -> Iterator[int]:
 
 
 def _model_pages(catalog: Catalog, wish: Wish) -> Iterator[list[tuple[int, StoredModel | None]]]:
-    """Yield the models of the files that were wished for, with what is known of each."""
+    """Yield the models of the files that were wished for, with what is known of each.
+
+    Those of versions that users chose are first, and may come again.
+    """
+    with catalog.read() as conn:
+        chosen = sorted(set(models_of(conn, askable_choices(conn, wish.hashes)).values()))
+        known = stored_models(conn, chosen)
+    yield [(model_id, known.get(model_id)) for model_id in chosen]
     after = 0
     while wish.hashes is None:
         with catalog.read() as conn:

@@ -6,10 +6,11 @@ The user; what people typed in other tools; Civitai; what sidecars kept of servi
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from registry.formats import nsfw
-from registry.links import CIVITAI
+from registry.links import CIVITAI, LINKED, UNLINKED
 from registry.shown import Shown, Source
 from registry.told import Licence
 
@@ -119,8 +120,27 @@ def _typed(voices: Voices, name: str) -> Iterable[_Said]:
 
 
 def _kept(voices: Voices, name: str) -> Iterable[_Said]:
-    for beside in voices.sidecars:
+    for beside in _agreeing(voices):
         yield _Said(getattr(beside.facts, name), _of_sidecar(beside))
+
+
+def _agreeing(voices: Voices) -> Iterable[Beside]:
+    """Return the sidecars that are not of another version than the user says: none for no version at all."""
+    link = voices.link
+    if link is None or link.state not in {LINKED, UNLINKED}:
+        return voices.sidecars
+    if link.state == UNLINKED:
+        return ()
+    return [beside for beside in voices.sidecars if beside.facts.version_id == link.version_id]
+
+
+def _chosen(voices: Voices, name: str) -> _Said | None:
+    """Return an id of the version that the user chose."""
+    link = voices.link
+    if link is None or link.state != LINKED:
+        return None
+    noted = voices.noted.get("civitai")
+    return _Said(getattr(link, name), Source("user", None, None if noted is None else noted.at))
 
 
 def _of_sidecar(beside: Beside) -> Source:
@@ -210,12 +230,18 @@ def _either(
     return listen
 
 
+def _id(name: str, *, of_version: str) -> Callable[[Voices], Iterable[_Said | None]]:
+    """Return what listens for an id: the one that the user chose goes before those that were found."""
+    others = _either(version=of_version, kept=name)
+    return lambda voices: chain((_chosen(voices, name),), others(voices))
+
+
 _FACTS: Final[Mapping[str, Callable[[Voices], Iterable[_Said | None]]]] = {
     "name": _name,
     "model_name": _either(model="name", version="model_name", kept="name"),
     "version_name": _either(version="name", kept="version_name"),
-    "model_id": _either(version="model_id", kept="model_id"),
-    "version_id": _either(version="id", kept="version_id"),
+    "model_id": _id("model_id", of_version="model_id"),
+    "version_id": _id("version_id", of_version="id"),
     "model_type": _either(model="type", version="model_type", kept="model_type"),
     "base_model": _either(version="base_model", kept="base_model", typed="base_model"),
     "description": _description,
@@ -260,8 +286,8 @@ def _telling(voices: Voices) -> Iterable[str]:
     for name in ("title", "output_name"):
         if isinstance(value := voices.header.get(name), str):
             yield value
-    yield from (beside.facts.name for beside in voices.sidecars if beside.facts.name)
-    yield from (tag for beside in voices.sidecars for tag in beside.facts.tags)
+    yield from (beside.facts.name for beside in _agreeing(voices) if beside.facts.name)
+    yield from (tag for beside in _agreeing(voices) for tag in beside.facts.tags)
     for found in (_model(voices, "name"), _model(voices, "tags")):
         if found is not None:
             yield from (found.value,) if isinstance(found.value, str) else _texts(found.value)

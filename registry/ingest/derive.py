@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 from blake3 import blake3
 
 from registry.errors import ReaderFailed, UnreadableFile
+from registry.formats.covers import without_pictures
 from registry.formats.flawless import KEPT
 from registry.formats.packing import are_stored_tags, clean_text, pack_json, pack_metadata, stored_tag
 from registry.formats.safetensors import header_span, parse
@@ -25,7 +26,7 @@ from registry.hashing.claims import read_claims
 from registry.hashing.reader import QuickHead, read_head, read_quick
 from registry.identify import Survey, identify_surveyed
 from registry.views import FileFacts, FileStat, HeaderFacts, Note
-from registry.wire.a1111 import NO_METADATA, metadata_json, metadata_visible
+from registry.wire.a1111 import ALL_LEFT_OUT, NO_METADATA, metadata_json, metadata_visible
 from registry.wire.companions import MODEL_EXTENSIONS
 from registry.wire.gzip_segments import compress_fragment
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from registry.formats.training import Training
     from registry.views import TensorInfo, TriggerWords
 
-DERIVED_VERSION: Final = 2
+DERIVED_VERSION: Final = 3
 """Raise it when rules or fields get better: headers are then read again, without hashing again."""
 
 MAX_TAGS: Final = 20_000
@@ -216,7 +217,7 @@ def header_facts(raw: bytes, header: Header) -> HeaderFacts:
     found = identify_surveyed(tensors, _survey(tensors), metadata)
     words = trigger_words(metadata, training)
     visible = metadata_visible(raw[8:16], ".safetensors", accepted=bool(header.tensors or metadata))
-    listed = compress_fragment(metadata_json(metadata) if visible else NO_METADATA, _LEVEL)
+    listed = compress_fragment(_listed(metadata) if visible else NO_METADATA, _LEVEL)
     notes = (*header.notes, *training.notes)
     columns: dict[str, object] = {
         "length": len(raw),
@@ -241,6 +242,12 @@ def header_facts(raw: bytes, header: Header) -> HeaderFacts:
     }
     claims = read_claims(metadata, header, training.trainer)
     return HeaderFacts(blake3(raw).digest(), columns, _tags(training), claims)
+
+
+def _listed(metadata: Mapping[str, str]) -> bytes:
+    """Return the metadata as the list of A1111 has them for everybody, whatever level the lora gets."""
+    kept = without_pictures(metadata)
+    return ALL_LEFT_OUT if metadata and not kept else metadata_json(kept)
 
 
 _surveys: OrderedDict[int, tuple[Mapping[str, TensorInfo], Survey]] = OrderedDict()

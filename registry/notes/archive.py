@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 LORAS: Final = "loras.jsonl"
 SAVED: Final = "saved_searches.jsonl"
 HISTORY: Final = "history.jsonl"
-MAX_LINE: Final = 8 << 20
+MAX_LINE: Final = 16 << 20
+"""Bytes of a line with its end: the longest lists that can be united fit, whatever their characters."""
 MAX_LINES: Final = 1_000_000
 MAX_TEXT: Final = 512 << 20
 """Bytes of all lines of one entry, decompressed."""
@@ -68,26 +69,38 @@ def write_archive(
     """Write an archive of these entries, each with its lines, and return what it says of itself.
 
     Lines are taken as they are written, so that no more than one need be there. `catalog` and `made_at` are
-    those of `manifest`. Equal contents give equal bytes.
+    those of `manifest`. Equal contents give equal bytes. What would not be read again is left out, and
+    counted as `left_out`.
     """
+    left_out = 0
     digest = hashlib.sha256()
     counts: dict[str, int] = {}
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, lines in entries:
-            count = 0
+            count = written = 0
             digest.update(name.encode())
             with archive.open(_entry(name), "w", force_zip64=True) as target:
                 for line in lines:
+                    size = len(line) + 1
+                    if size > MAX_LINE or written + size > MAX_TEXT or count == MAX_LINES:
+                        left_out += 1
+                        continue
                     target.write(line + b"\n")
                     digest.update(line + b"\n")
                     count += 1
+                    written += size
             counts[name.removesuffix(".jsonl")] = count
         counts["pictures"] = 0
         for name, data in pictures:
+            if len(data) > MAX_PICTURE or counts["pictures"] == MAX_PICTURES:
+                left_out += 1
+                continue
             digest.update(name.encode() + hashlib.sha256(data).digest())
             with archive.open(_entry(_PICTURES + name), "w") as target:
                 target.write(data)
             counts["pictures"] += 1
+        if left_out:
+            counts["left_out"] = left_out
         whole = Manifest(manifest.catalog, manifest.made_at, counts, digest.hexdigest())
         with archive.open(_entry(_MANIFEST), "w") as target:
             target.write(write_manifest(whole))
@@ -134,11 +147,11 @@ class Archive:
         raise BadRequest(f"{name} goes on for longer than all notes that there can be")
 
     def pictures(self) -> Iterator[str]:
-        """Give the names of the pictures, those that can be one."""
+        """Give the names of the pictures, those that can be one; raises BadRequest after the first 20,000."""
         found = (match[1] for name in self._entries if (match := _PICTURE.fullmatch(name)) is not None)
         for number, name in enumerate(found):
             if number >= MAX_PICTURES:
-                raise BadRequest(f"there are more than {MAX_PICTURES:,} pictures")
+                raise BadRequest(f"there are more than {MAX_PICTURES:,} pictures: the others are left out")
             yield name
 
     def picture(self, name: str) -> bytes:

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from registry.curation import FIELDS, Noted, plain
+from registry.curation import FIELDS, Noted, plain, read_noted
 from registry.formats.packing import clean_text, pack_json
 from registry.formats.values import MAX_INT, OddValueError, as_int, json_value, quoted
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 MAX_KEYS: Final = 100
 """So many hashes, and so many places, are told of one lora."""
+MAX_PICTURES: Final = 1000
+"""So many pictures are told of one lora: more than can be given to one, for several may become one."""
 _SHA256: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _QUICK_KEY: Final = re.compile(r"(?:[0-9a-f]{2}){1,64}", re.ASCII)
 _MAX_PATH: Final = 16_384
@@ -42,7 +44,7 @@ class Line:
     """What is noted of one lora, with all that it can be known by, the strongest first.
 
     `data_sha256` is the SHA-256 of its weights, `sha256` those of its files. `name` is for people. `pictures`
-    are the keys of those that the user added, each the SHA-256 of one.
+    are the keys of those that the user added, each the SHA-256 of one, the latest last.
     """
 
     data_sha256: str | None = None
@@ -56,6 +58,11 @@ class Line:
     def hashed(self) -> bool:
         """Whether it is known by a hash."""
         return self.data_sha256 is not None or bool(self.sha256)
+
+
+def by_then(fields: Mapping[str, Noted], latest: int) -> dict[str, Noted]:
+    """Return what is noted with no time that is later: a clock that is ahead wins over nobody."""
+    return {name: noted._replace(at=min(noted.at, latest)) for name, noted in fields.items()}
 
 
 def write_line(line: Line) -> bytes:
@@ -104,14 +111,15 @@ def read_line(raw: bytes) -> tuple[Line | None, list[str]]:
     wrong = [f"{quoted(name)} is not known" for name in told if name not in _MEMBERS][:MAX_KEYS]
     line = Line(
         _one_hash(told.get("data_sha256"), wrong),
-        _hashes("sha256", told.get("sha256"), wrong),
+        _hashes("sha256", told.get("sha256"), wrong, MAX_KEYS),
         _places(told.get("files"), wrong),
         clean_text(name[:_MAX_NAME]) if isinstance(name := told.get("name"), str) else None,
         _fields(told.get("fields"), wrong),
-        _hashes("pictures", told.get("pictures"), wrong),
+        _hashes("pictures", told.get("pictures"), wrong, MAX_PICTURES),
     )
     if not line.hashed and not line.places:
         return None, [*wrong, "it does not say which lora it is about"]
+    del wrong[MAX_KEYS:]
     return (line if line.fields or line.pictures else None), wrong
 
 
@@ -125,15 +133,13 @@ def _one_hash(value: object, wrong: list[str]) -> str | None:
     return None
 
 
-def _hashes(name: str, value: object, wrong: list[str]) -> tuple[str, ...]:
+def _hashes(name: str, value: object, wrong: list[str], most: int) -> tuple[str, ...]:
     if value is None:
         return ()
     some = value if isinstance(value, list) else [value]
-    found = [
-        one.lower() for one in some[:MAX_KEYS] if isinstance(one, str) and _SHA256.fullmatch(one.lower())
-    ]
+    found = [one.lower() for one in some[:most] if isinstance(one, str) and _SHA256.fullmatch(one.lower())]
     if len(found) != len(some):
-        wrong.append(f"{name} is not a list of up to {MAX_KEYS} SHA-256")
+        wrong.append(f"{name} is not a list of up to {most:,} SHA-256")
     return tuple(dict.fromkeys(found))
 
 
@@ -173,23 +179,25 @@ def _fields(told: object, wrong: list[str]) -> dict[str, Noted]:
             wrong.append(f"there is no field {quoted(name)}")
             continue
         try:
-            noted = _noted(name, one)
+            noted, cut = _noted(name, one)
         except OddValueError as odd:
             wrong.append(f"{name} is {odd}")
             continue
         if noted is not None:
             found[name] = noted
-    del wrong[MAX_KEYS:]
+        if cut:
+            wrong.append(f"{name} is too long a list: only its first items are taken")
     return found
 
 
-def _noted(name: str, told: object) -> Noted | None:
+def _noted(name: str, told: object) -> tuple[Noted | None, bool]:
+    """Return a value with who set it and when, and whether items of its list are left out."""
     if not isinstance(told, dict):
         raise OddValueError("not an object with value and at")
     at, actor = as_int(told.get("at")), told.get("actor")
     if at is None or not 0 <= at < _YEAR_10000_MS:
         raise OddValueError("of no time: at is in milliseconds since the epoch")
-    value = FIELDS[name].check(told.get("value"))
+    value, cut = read_noted(name, told.get("value"))
     if value is None or value == ():
-        return None
-    return Noted(value, at, clean_text(actor[:_MAX_ACTOR]) if isinstance(actor, str) else None)
+        return None, cut
+    return Noted(value, at, clean_text(actor[:_MAX_ACTOR]) if isinstance(actor, str) else None), cut

@@ -22,7 +22,8 @@ _LONGEST: Final = 200
 class Manifest:
     """Which catalog an archive is of, when it was made, in milliseconds, and how much is in it.
 
-    `content` is a digest of all but the manifest: archives that hold the same have the same.
+    Of what did not fit into it there is a count as well, `left_out`. `content` is a digest of all but the
+    manifest: archives that hold the same have the same.
     """
 
     catalog: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from registry.catalog.engine import now_ms
@@ -53,6 +53,13 @@ class Found:
     took_ms: float
     withheld: int = 0
 
+    def without(self, count: int) -> Found:
+        """Return it where so many more are not to be told of."""
+        if not count:
+            return self
+        hits = replace(self.hits, total=max(0, self.hits.total - count))
+        return replace(self, hits=hits, withheld=self.withheld + count)
+
 
 class Searching:
     """Answers queries over one catalog from its index; may be used by several threads."""
@@ -97,7 +104,8 @@ class Searching:
     ) -> Found:
         """Return one page of what a text or tree finds; raises BadRequest, IndexDamaged.
 
-        With `levels`, names of the field `nsfw`, only loras of these are told of.
+        With `levels`, names of the field `nsfw`, only loras of these are told of, and no other query is
+        meant: words that are near may be those of others.
 
         Hidden loras are found only if `hidden:` is asked for. With `min_generation` it waits a moment for the
         index to be as new as that.
@@ -114,7 +122,7 @@ class Searching:
         hits = self.engine.search(where, sort=order, limit=limit, cursor=cursor, facets=facets)
         if TAG in facets or "all" in facets:
             hits.facets[TAG] = self._tag_facet(where)
-        meant = self._meant(query) if not hits.total else None
+        meant = None if hits.total or levels is not None else self._meant(query)
         took = (time.perf_counter() - begun) * 1000
         withheld = 0 if levels is None else self._count(whole) - hits.total
         return Found(hits, query, sentence(query, hits.sort), warnings, meant, round(took, 2), withheld)
@@ -148,14 +156,14 @@ class Searching:
             if cursor is None or len(found) >= limit:
                 return found
 
-    def suggest(self, typed: str, limit: int = 12) -> list[Suggestion]:
-        """Return what may complete the last word of a text."""
+    def suggest(self, typed: str, limit: int = 12, *, fixed: bool = False) -> list[Suggestion]:
+        """Return what may complete the last word of a text; `fixed` leaves out what only loras tell."""
         self.engine.refresh()
         with self._catalog.read() as conn:
             saved = [one.name for one in list_saved(conn)]
         terms = self.engine.snapshot().terms
         return vocabulary.suggest(
-            terms, typed[-500:], translations=self._translations, saved=saved, limit=limit
+            terms, typed[-500:], translations=self._translations, saved=saved, limit=limit, fixed=fixed
         )
 
     def _wait_for(self, generation: int | None) -> None:

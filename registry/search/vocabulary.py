@@ -61,25 +61,32 @@ class Terms:
         return self._searcher.doc_freq("k_tag", text.tag_term(tag))
 
 
-def suggest(
+def suggest(  # noqa: PLR0913 - what there is to complete with, all named
     terms: Terms,
     typed: str,
     *,
     translations: Translations,
     saved: Sequence[str] = (),
     limit: int = 12,
+    fixed: bool = False,
 ) -> list[Suggestion]:
-    """Return what may complete the last word of a query, the likeliest first."""
+    """Return what may complete the last word of a query, the likeliest first.
+
+    With `fixed` that are fields, values of fixed tables and saved searches: nothing that tells of any lora.
+    """
     word = last_word(clean(typed)).translate(_SIGNS).lstrip(MINUS + OPENING + QUOTES)
     name, colon, rest = word.partition(":")
     with no_panic():
         if colon and name.lower() == SAVED:
             return list(_saved(rest, saved))[:limit]
+        if colon and name.lower() in BY_NAME and fixed:
+            return list(_fixed_values(name, rest))[:limit]
         if colon and name.lower() in BY_NAME:
             return list(_values(terms, name, rest, translations))[:limit]
         if not word:
             return []
-        found = [*_fields(word), *_words(terms, word, translations), *_saved_too(word, saved)]
+        words = () if fixed else _words(terms, word, translations)
+        found = [*_fields(word), *words, *_saved_too(word, saved)]
     return found[:limit]
 
 
@@ -98,6 +105,15 @@ def _fields(word: str) -> Iterator[Suggestion]:
     for row in TABLE:
         if row.name.startswith(word.lower()):
             yield Suggestion(f"{row.name}:", f"{row.name}:", "field", note=row.help)
+
+
+def _fixed_values(name: str, typed: str) -> Iterator[Suggestion]:
+    """Yield the values that a field has whatever loras there are."""
+    before, comma, last = typed.rpartition(",")
+    prefix, kept = text.key(last.strip(QUOTES)), f"{name}:{before}{comma}"
+    for value, note in BY_NAME[name.lower()].names.items():
+        if text.key(value).startswith(prefix):
+            yield Suggestion(value, kept + plain(value), "value", note=note)
 
 
 def _values(terms: Terms, name: str, typed: str, translations: Translations) -> Iterator[Suggestion]:

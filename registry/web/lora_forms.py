@@ -8,8 +8,8 @@ from urllib.parse import parse_qsl
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse
 
-from registry.catalog.curation import copy_from, edit, values_with_provenance
-from registry.catalog.curation_history import revision, undo
+from registry.catalog.curation import copy_from, edit, plan_copy, values_with_provenance
+from registry.catalog.curation_history import plan_undo, revision, undo
 from registry.catalog.detail import lora_detail
 from registry.catalog.lookup import resolve
 from registry.curation import plain, read_changes
@@ -20,7 +20,7 @@ from registry.web.lora_page import Notice, Told, lora_id_of, lora_page, require_
 from registry.web.rendering import HEADERS
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Collection
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -32,6 +32,7 @@ _FIELDS: Final = 200
 _REVISION: Final = "revision"
 _BATCH: Final = "batch"
 _FROM: Final = "from"
+_LEVEL: Final = "nsfw"
 _DIGITS: Final = 18
 
 Form = dict[str, str]
@@ -111,7 +112,7 @@ def _changed(
     request: Request,
     viewer: Viewer,
     form: Form,
-    action: Callable[[Sources, Unit, int, Form], _Done],
+    action: Callable[[Sources, Viewer, Unit, int, Form], _Done],
 ) -> Response:
     if not viewer.may_write:
         raise Forbidden("noting something needs the role write", remedy="use a token with that role")
@@ -122,7 +123,8 @@ def _changed(
     try:
         with sources.catalog.write(actor=viewer.name) as unit:
             lora_id = resolve(unit.conn, f"id:{wanted}", sources.machine_id)
-            done = action(sources, unit, lora_id, form)
+            require_listed(sources, unit.conn, viewer, lora_id)
+            done = action(sources, viewer, unit, lora_id, form)
     except _Stale as stale:
         notice = Notice(
             "These notes were changed since you began to edit them. Nothing was saved.",
@@ -131,7 +133,7 @@ def _changed(
         )
         told = Told(notice, _typed(form), stale.differing, Conflict.status)
         return lora_page(sources, request, viewer, lora_id, told)
-    except (BadRequest, Conflict) as error:
+    except (BadRequest, Conflict, Forbidden) as error:
         notice = Notice(words.sentence(str(error)), words.sentence(error.remedy), bad=True)
         told = Told(notice, _typed(form), status=error.status)
         return lora_page(sources, request, viewer, lora_id, told)
@@ -144,7 +146,7 @@ def _typed(form: Form) -> Form:
     return {name: text for name, text in form.items() if name in {*notebook.BOXES, notebook.OTHER_VERSION}}
 
 
-def _save(sources: Sources, unit: Unit, lora_id: int, form: Form) -> _Done:
+def _save(sources: Sources, viewer: Viewer, unit: Unit, lora_id: int, form: Form) -> _Done:
     noted = {name: plain(one.value) for name, one in values_with_provenance(unit.conn, lora_id).items()}
     now = notebook.texts_of(noted)
     detail = lora_detail(unit.conn, lora_id, sources.machine_id)
@@ -152,16 +154,32 @@ def _save(sources: Sources, unit: Unit, lora_id: int, form: Form) -> _Done:
     wanted = notebook.changes(given, now)
     if wanted and form.get(_REVISION) != str(revision(unit.conn, lora_id)):
         raise _Stale(notebook.differing(given, now))
+    _require_level_kept(viewer, wanted)
     return _Done(edit(unit, [lora_id], read_changes(wanted)).batch if wanted else None)
 
 
-def _take_back(_: Sources, unit: Unit, lora_id: int, form: Form) -> _Done:
-    return _Done(undo(unit, batch=_number(form, _BATCH), lora_id=lora_id).batch, "undone")
+def _take_back(_: Sources, viewer: Viewer, unit: Unit, lora_id: int, form: Form) -> _Done:
+    batch = _number(form, _BATCH)
+    if viewer.capped:
+        back = plan_undo(unit.conn, batch=batch, lora_id=lora_id)
+        _require_level_kept(viewer, [row.field for row in back])
+    return _Done(undo(unit, batch=batch, lora_id=lora_id).batch, "undone")
 
 
-def _carry_over(sources: Sources, unit: Unit, lora_id: int, form: Form) -> _Done:
+def _carry_over(sources: Sources, viewer: Viewer, unit: Unit, lora_id: int, form: Form) -> _Done:
     origin = resolve(unit.conn, f"id:{_number(form, _FROM)}", sources.machine_id)
+    require_listed(sources, unit.conn, viewer, origin)
+    _require_level_kept(viewer, [row.field for row in plan_copy(unit.conn, lora_id, origin)])
     return _Done(copy_from(unit, lora_id, origin).batch)
+
+
+def _require_level_kept(viewer: Viewer, fields: Collection[str]) -> None:
+    """Raise Forbidden if one of these fields is the level and the viewer is limited by levels."""
+    if viewer.capped and _LEVEL in fields:
+        raise Forbidden(
+            "this token or tool is limited by levels and changes none",
+            remedy="leave the level as it is, or use a token and a tool without such limits",
+        )
 
 
 def _number(form: Form, name: str) -> int:

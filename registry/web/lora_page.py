@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from starlette.background import BackgroundTask
@@ -17,6 +17,7 @@ from registry.catalog.lookup import resolve
 from registry.catalog.pictures import pictures_of
 from registry.catalog.showing import known_of
 from registry.errors import CatalogError, Forbidden, NotFound
+from registry.formats.covers import without_pictures
 from registry.shown import Shown
 from registry.web import notebook, words
 from registry.web.called import called
@@ -122,6 +123,8 @@ def _body(sources: Sources, request: Request, viewer: Viewer, read: _Read, told:
     detail = read.detail
     shown = detail.shown or Shown(detail.lora.name)
     _require_listed(viewer, shown)
+    if not viewer.limits.shows(shown.nsfw_level):
+        detail = replace(detail, metadata=without_pictures(detail.metadata))
     chosen = detail.curation.get("cover")
     cover = chosen if isinstance(chosen, str) else None
     name = called(shown)

@@ -26,13 +26,14 @@ from registry.web.results import FACETS, GRID, completions, results
 from registry.web.sources import LEVEL_COOKIE, Sources
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from sqlalchemy import Connection
     from starlette.requests import Request
     from starlette.responses import Response
     from starlette.routing import BaseRoute
 
+    from registry.catalog.showing import Known
     from registry.search.nodes import Sort
     from registry.search.service import Found
     from registry.web.lora_forms import Form
@@ -42,7 +43,6 @@ __all__ = ["Sources", "routes"]
 
 ROWS: Final = 50
 SUGGESTIONS: Final = 10
-_NAMES: Final = "name"
 _YEAR: Final = 31_536_000
 
 
@@ -77,10 +77,14 @@ def _search(sources: Sources, request: Request, viewer: Viewer) -> Response:
     text, sort, cursor = (asked(name, "")[:LONGEST] for name in ("q", "sort", "cursor"))
     view = GRID if asked("view") == GRID else ""
     order = sort_asked(sort) if sort else None
-    found, hidden = _found(sources, viewer.limits, text, order, cursor)
+    found = _found(sources, viewer.limits, text, order, cursor)
     with sources.catalog.read() as conn:
-        loras = lora_views(conn, found.hits.ids, sources.machine_id)
-        marks = _marks(sources, conn, found.hits.ids, viewer.limits)
+        views = lora_views(conn, found.hits.ids, sources.machine_id)
+        known = known_of(conn, [view.id for view in views], words=sources.searching.place.words)
+        # The index follows the catalog a moment later.
+        loras = [view for view in views if viewer.limits.lists(known[view.id].shown.nsfw_level)]
+        marks = _marks(conn, {view.id: known[view.id] for view in loras}, viewer.limits)
+    found = found.without(len(views) - len(loras))
     shown = results(
         read_typed(text, sources.catalog.clock()),
         found,
@@ -90,24 +94,22 @@ def _search(sources: Sources, request: Request, viewer: Viewer) -> Response:
         most=RANKED,
         view=view,
         marks=marks,
-        hidden=hidden,
+        hidden=found.withheld,
     )
     body = whole(sources, request, "search.html", viewer, query=text, sort=sort, view=view, results=shown)
     return page(body)
 
 
-def _found(sources: Sources, limits: Limits, text: str, order: Sort | None, cursor: str) -> tuple[Found, int]:
-    """Return what a text finds within the level of what is listed, and how much more there is."""
+def _found(sources: Sources, limits: Limits, text: str, order: Sort | None, cursor: str) -> Found:
+    """Return what a text finds within the level of what is listed."""
     levels = listed_levels(limits.entries, limits.lists)
-    found = sources.searching.search(
+    return sources.searching.search(
         text, sort=order, limit=ROWS, cursor=cursor or None, facets=FACETS, levels=levels
     )
-    return found, found.withheld
 
 
-def _marks(sources: Sources, conn: Connection, ids: Sequence[int], limits: Limits) -> Mapping[int, Marks]:
+def _marks(conn: Connection, known: Mapping[int, Known], limits: Limits) -> Mapping[int, Marks]:
     """Return what a list shows beside what loras are, their pictures only up to the level that is sent."""
-    known = known_of(conn, ids, words=sources.searching.place.words)
     covers = cover_of(conn, known, limits.pictures)
     marks = {}
     for lora_id, one in known.items():
@@ -126,14 +128,12 @@ def _marks(sources: Sources, conn: Connection, ids: Sequence[int], limits: Limit
 
 
 def _suggest(sources: Sources, request: Request, viewer: Viewer) -> Response:
-    """Complete the word being typed; where some loras are not listed, names of none are told."""
+    """Complete the word being typed; where some loras are not listed, nothing of what is in any is told."""
     text = request.query_params.get("q", "")[:LONGEST]
     try:
-        found = sources.searching.suggest(text, SUGGESTIONS)
+        found = sources.searching.suggest(text, SUGGESTIONS, fixed=viewer.limits.entries is not None)
     except IndexDamaged:
         found = []
-    if viewer.limits.entries is not None:
-        found = [one for one in found if one.kind != _NAMES]
     return page(render("_suggest.html", completions=completions(text, found)))
 
 

@@ -29,6 +29,14 @@ _WEB: Final = re.compile(r"https?://[^/?#\s]", re.IGNORECASE)
 _HEADING: Final = re.compile(r"<(/?)h([1-4])>")
 _LOWEST: Final = 6
 _DEEPER: Final = 3
+# An open formatting element is made again in each block that begins: of equal ones three at most, but others
+# differ by any attribute. Of `a` one is open at most.
+_FORMATTING: Final = r"<(b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)(?=[\s/])"
+_ATTRIBUTES: Final = re.compile(rf"{_FORMATTING}[^<>]*>", re.IGNORECASE)
+_ATTRIBUTED: Final = re.compile(_FORMATTING, re.IGNORECASE)
+_START: Final = re.compile(r"<[a-z]", re.IGNORECASE)
+MOST_ELEMENTS: Final = 3000
+"""Tags that begin an element in a description that is shown as HTML."""
 # Formatting that is never closed comes out once in each block: more than that much is not worth sending.
 _GROWTH: Final = 4
 
@@ -49,8 +57,11 @@ def prose(text: str) -> Prose:
     given = words.visible(text[:LONGEST])
     if _HTML.search(given) is None:
         return Prose("", words.cut(text, LONGEST))
+    plain = plainly_formatted(given)
+    if plain is None:
+        return Prose("", words.visible(readable(given)))
     cleaned = nh3.clean(
-        given,
+        plain,
         tags=_TAGS,
         clean_content_tags=_DROPPED,
         attributes={"a": {"href"}},
@@ -63,6 +74,17 @@ def prose(text: str) -> Prose:
         return Prose("", words.visible(readable(given)))
     # What entities stood for is only there by now.
     return Prose(words.visible(_HEADING.sub(_deeper, cleaned)).strip(), "")
+
+
+def plainly_formatted(markup: str) -> str | None:
+    """Return HTML whose formatting elements have no attributes, so that a tree of it is not much larger.
+
+    `None` where it has more than `MOST_ELEMENTS`, or attributes that cannot be made out.
+    """
+    if sum(1 for _ in _START.finditer(markup)) > MOST_ELEMENTS:
+        return None
+    plain = _ATTRIBUTES.sub(r"<\1>", markup)
+    return None if _ATTRIBUTED.search(plain) else plain
 
 
 def _web_only(_element: str, attribute: str, value: str) -> str | None:

@@ -55,6 +55,10 @@ class Viewer(Protocol):
         """The highest limit of pictures that it may choose."""
 
     @property
+    def capped(self) -> bool:
+        """Whether its token or tool limits levels: then it may not say what level things are."""
+
+    @property
     def by_address(self) -> bool:
         """Whether its token stands in the address, which no link keeps."""
 

@@ -25,6 +25,8 @@ FIRST_KEYS = ("ss_sd_model_name", "ss_resolution", "ss_clip_skip", "ss_num_train
 # Sent by A1111 since 1.9 only: base64 images of several megabytes each.
 COVER_KEY = "ssmd_cover_images"
 NO_METADATA = b"{}"
+# Of metadata that may be seen, but are left out for what is in them: longer, so that they are told apart.
+ALL_LEFT_OUT = b"{ }"
 # Strict readers (serde_json) give up at 128 levels and would lose the whole list to one file.
 MAX_NESTING = 100
 # orjson reads integers beyond 64 bits as floats, which are then at least this large.

@@ -19,6 +19,7 @@ from registry.catalog.presence import set_missing
 from registry.catalog.roots import mount_root
 from tests.support.catalogs import MACHINE, open_builder
 from tests.support.files import kohya_metadata
+from tests.support.known_loras import note
 from tests.support.serving import Service
 
 if TYPE_CHECKING:
@@ -283,6 +284,36 @@ def test_cover_images_come_only_when_asked_for(service: Service, builder: Builde
     assert two == same
     # Asking for one form must not answer with what was prepared for the other.
     assert listed(service)[0] == without
+
+
+def test_pictures_prompts_and_workflows_come_only_when_asked_for_and_up_to_a_level(
+    service: Service, builder: Builder
+) -> None:
+    told = {
+        "modelspec.thumbnail": "data:image/jpeg;base64,aaaa",
+        "prompt": '{"1": {"class_type": "KSampler"}}',
+        "workflow": '{"nodes": []}',
+        "Parameters": "a cat",
+    }
+    root = builder.root("/a")
+    builder.file(root, "own.safetensors", {"ss_steps": "5", **told})
+    builder.file(root, "only.safetensors", told)
+    builder.write()
+    for name in ("own", "only"):
+        note(builder, name, nsfw="xxx")
+
+    with service.open():
+        service.catch_up()
+
+        def keys(query: str) -> list[set[str]]:
+            return [set(each["metadata"]) for each in service.get(LIST + query)]
+
+        for query in ("", "?limit=5", "?covers=true", "?covers=true&limit=5", "?since=0"):
+            assert keys(query) == [set(), {"ss_steps"}], query
+        assert keys("?q=own") == keys("?q=own&covers=true") == [{"ss_steps"}]
+        for query in ("?covers=true&nsfw=xxx", "?covers=true&nsfw=xxx&limit=5"):
+            assert keys(query) == [set(told), {"ss_steps", *told}], query
+        assert keys("?nsfw=xxx") == [set(), {"ss_steps"}]
 
 
 def test_numbers_that_json_does_not_have_become_null(service: Service, builder: Builder) -> None:

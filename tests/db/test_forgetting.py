@@ -45,7 +45,11 @@ B = Model("b.safetensors", weights="two", metadata={"ss_output_name": "b"})
 
 @pytest.fixture
 def notes(library: Library, tmp_path: Path) -> NotesFolder:
-    return NotesFolder(library.catalog, tmp_path / "notes")
+    return NotesFolder(library.catalog, tmp_path / "notes", {key_of("given"): b"given"}.get)
+
+
+def key_of(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()
 
 
 def lora_of(library: Library, model: Model) -> int:
@@ -99,7 +103,7 @@ def told_by_civitai(library: Library, model_id: int, **versions: Model) -> None:
 
 
 def look_at(library: Library, kind: str, of_id: int, name: str) -> str:
-    key = hashlib.sha256(name.encode()).hexdigest()
+    key = key_of(name)
     kept = PictureKept(key, "image/png", 1, 1, 1, 1, original=True)
     with library.catalog.write() as unit:
         write_looked(unit, [Looked(Tie(kind, of_id, name.encode()), kept)])
@@ -240,6 +244,36 @@ def test_a_lora_of_which_nothing_was_noted_needs_no_archive(library: Library, no
     note(library, B, rating=None)
     assert forget(library, notes, lora_of(library, A)).archive is None
     assert forget(library, notes, lora_of(library, B)).archive is not None
+
+
+@pytest.mark.parametrize("fault", [OSError, KeyboardInterrupt])
+def test_the_archive_stays_whatever_goes_wrong_once_they_are_forgotten(
+    library: Library, notes: NotesFolder, fault: type[BaseException]
+) -> None:
+    library.scan(A)
+    note(library, A, rating=3)
+    lose(library, A)
+
+    def fail(_keys: object) -> None:
+        raise fault
+
+    with pytest.raises(fault):
+        forget_loras(library.catalog, notes, [lora_of(library, A)], remove_pictures=fail)
+    assert left(library) == set()
+    (archive,) = notes.folder.iterdir()
+    with archive.open("rb") as file:
+        assert import_notes(library.catalog, file).waiting == 1
+
+
+def test_a_given_picture_that_is_not_in_the_archive_keeps_its_file(
+    library: Library, notes: NotesFolder
+) -> None:
+    library.scan(A)
+    keys = [look_at(library, USER, lora_of(library, A), name) for name in ("given", "unreadable")]
+    lose(library, A)
+    removed: list[str] = []
+    done = forget_loras(library.catalog, notes, [lora_of(library, A)], remove_pictures=removed.extend)
+    assert removed == done.pictures == keys[:1]
 
 
 def test_no_archive_of_what_was_forgotten_takes_the_place_of_another(

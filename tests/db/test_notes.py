@@ -8,6 +8,7 @@ import json
 import zipfile
 from contextlib import closing
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,13 +19,14 @@ from registry.catalog.curation import curation_of, edit
 from registry.catalog.curation_history import history_of, undo
 from registry.catalog.engine import Catalog
 from registry.catalog.migrate import ensure_schema
+from registry.catalog.notes import require_room
 from registry.catalog.notes_waiting import count_waiting
 from registry.catalog.picture_rows import USER, Looked, Tie, write_looked
 from registry.catalog.saved import list_saved, put_saved
 from registry.curation import Curation, read_changes
 from registry.errors import BadPicture, BadRequest, CatalogError, Conflict
 from registry.notekeeping import NotesFolder
-from registry.notes.archive import Archive, write_archive
+from registry.notes.archive import MAX_LINE, MAX_PICTURES, Archive, write_archive
 from registry.notes.manifest import Manifest
 from registry.noting import Imported, export_notes, import_notes, write_notes
 from registry.views import PictureKept
@@ -32,7 +34,6 @@ from tests.support.library import Library, Model, open_library
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from tests.support.library import Clock
 
@@ -43,6 +44,7 @@ HTML = Model("page.safetensors", readable=False, weights="html")
 DAY = 86_400_000
 PICTURE = b"a picture of ours"
 KEY = hashlib.sha256(PICTURE).hexdigest()
+PICTURE_KEYS = "{:064x}"
 
 
 @pytest.fixture
@@ -368,6 +370,35 @@ def test_saved_searches_of_one_name_get_numbers(library: Library) -> None:
     }
 
 
+def test_no_more_are_saved_than_can_be_and_that_is_told_once(library: Library) -> None:
+    saved = [{"name": "m", "query": str(number)} for number in range(3000)]
+    told = taken(library, archive(saved=saved), dry_run=True)
+    done = taken(library, archive(saved=saved))
+    assert (done.saved_searches, told) == (1000, done)
+    assert done.problems == [
+        "line 1,001 of saved_searches.jsonl and those after it: there are 1,000 saved searches already"
+    ]
+
+
+# Times
+
+
+def test_a_note_from_the_future_does_not_win_over_later_ones(library: Library, clock: Clock) -> None:
+    ahead = {"fields": {"rating": {"value": 1, "at": clock.now + DAY, "actor": None}}}
+    library.scan(A)
+    library.hash(A)
+    lines = [{**ahead, "data_sha256": model.digests["data_sha256"]} for model in (A, B)]
+    assert taken(library, archive(*lines)).matched == 1
+    clock.tick()
+    library.scan(B)
+    for model in (A, B):
+        note(library, model, rating=2)
+    library.hash(B)
+    again = {"fields": {"rating": {"value": 3, "at": clock.now - 1, "actor": None}}}
+    taken(library, archive(*({**one, **again} for one in lines)))
+    assert (noted(library, A).rating, noted(library, B).rating) == (2, 2)
+
+
 # Pictures
 
 
@@ -383,10 +414,10 @@ class Shelf:
         self.got.append((key, data, list(lora_ids)))
 
 
-def give(library: Library, model: Model) -> None:
-    kept = PictureKept(KEY, "image/png", 1, 1, len(PICTURE), 3, original=True)
+def give(library: Library, model: Model, key: str = KEY) -> None:
+    kept = PictureKept(key, "image/png", 1, 1, len(PICTURE), 3, original=True)
     with library.catalog.write() as unit:
-        write_looked(unit, [Looked(Tie(USER, lora_of(library, model), KEY.encode()), kept)])
+        write_looked(unit, [Looked(Tie(USER, lora_of(library, model), key.encode()), kept)])
 
 
 def test_pictures_that_were_given_go_along_also_after_a_merge(library: Library, other: Library) -> None:
@@ -405,6 +436,53 @@ def test_pictures_that_were_given_go_along_also_after_a_merge(library: Library, 
     assert (done.pictures, done.problems) == (1, [])
     assert shelf.got == [(KEY, PICTURE, [lora_of(other, A)])]
     assert "left out" in taken(other, file).problems[0]
+
+
+def test_pictures_come_in_the_order_in_which_they_were_given(
+    library: Library, other: Library, clock: Clock
+) -> None:
+    library.scan(A)
+    library.hash(A)
+    names = [hashlib.sha256(bytes([number])).hexdigest() for number in range(130)]
+    pictures = {key: bytes([number]) for number, key in enumerate(names)}
+    for key in names:
+        clock.tick()
+        give(library, A, key)
+    other.scan(A)
+    other.hash(A)
+    file, shelf = io.BytesIO(), Shelf()
+    write_notes(library.catalog, file, original=pictures.get)
+    assert taken(other, file, take_picture=shelf.take).problems == []
+    assert [key for key, _, _ in shelf.got] == names
+    lora_id = lora_of(library, A)
+    with library.catalog.read() as conn:
+        require_room(conn, lora_id, names[0])
+        with pytest.raises(Conflict, match="100 pictures were given"):
+            require_room(conn, lora_id, "0" * 64)
+
+
+def test_what_did_not_fit_when_it_was_written_is_told(library: Library) -> None:
+    file = io.BytesIO()
+    write_archive(file, Manifest("c", 1), [("loras.jsonl", [b"x" * MAX_LINE])])
+    assert taken(library, file).problems == ["1 lines and pictures did not fit into it when it was written"]
+
+
+def test_of_too_many_pictures_the_first_are_taken(library: Library) -> None:
+    library.scan(A)
+    library.hash(A)
+    keys = [PICTURE_KEYS.format(number) for number in range(MAX_PICTURES + 1)]
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as made:
+        made.writestr("manifest.json", b'{"format": "lora-registry notes", "version": 1}')
+        made.writestr(
+            "loras.jsonl", json.dumps({**line(data_sha256=A.digests["data_sha256"]), "pictures": [KEY]})
+        )
+        for key, data in [(KEY, PICTURE), *((key, b"") for key in keys)]:
+            made.writestr(f"pictures/{key}", data)
+    shelf = Shelf()
+    done = taken(library, file, take_picture=shelf.take)
+    assert [key for key, _, _ in shelf.got] == [KEY]
+    assert "more than 20,000 pictures" in done.problems[0]
 
 
 def test_a_picture_is_what_its_name_says_and_of_a_lora_that_is_here(library: Library) -> None:
@@ -536,6 +614,23 @@ def test_a_folder_that_cannot_be_made_is_told_and_tried_again(library: Library, 
             notes.keep()
     (tmp_path / "notes").unlink()
     assert notes.keep() is not None
+
+
+class Unlistable(type(Path())):  # type: ignore[misc] # what makes a path is the platform's
+    """A folder that can be written to and not be listed, also by who may do all."""
+
+    def iterdir(self) -> Iterator[Path]:
+        """Refuse."""
+        raise PermissionError(13, "Permission denied")
+
+
+def test_a_folder_that_cannot_be_listed_is_told(library: Library, tmp_path: Path) -> None:
+    library.scan(A)
+    note(library, A, rating=1)
+    notes = NotesFolder(library.catalog, Unlistable(tmp_path / "notes"))
+    for ask in (notes.keep, notes.write):
+        with pytest.raises(CatalogError, match="cannot be listed: Permission denied"):
+            ask()
 
 
 def test_a_catalog_has_one_name(library: Library) -> None:

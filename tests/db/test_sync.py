@@ -11,7 +11,9 @@ import pytest
 
 from registry.asked import AMBIGUOUS, FAILED, FOUND, GONE, NOT_FOUND, UNMATCHED
 from registry.catalog.changes import changes_since, generation
+from registry.catalog.curation import edit
 from registry.catalog.lookups import asked_of, matches_of
+from registry.catalog.presence import set_missing
 from registry.catalog.remote import stored_models
 from registry.catalog.roots import change_root
 from registry.catalog.searching import search_records
@@ -22,6 +24,7 @@ from registry.civitai.planning import plan
 from registry.civitai.policy import DAY
 from registry.civitai.run import Desk, Wish, summary
 from registry.civitai.sync import carry_out
+from registry.curation import read_changes
 from registry.errors import Cancelled
 from registry.net import Door
 from tests.support import civitai_faults as faults
@@ -443,3 +446,61 @@ def test_a_newer_version_for_the_same_base_is_an_update_until_it_is_there(
     there(syncs.library, B)
     assert updates() == [(72, True)]
     assert lora_id in {each.lora_id for each in syncs.library.changes(generation_before)}
+    generation_before = syncs.library.generation()
+    with syncs.library.catalog.write() as unit:
+        set_missing(unit, [syncs.library.row(B.path).id])
+    assert updates() == [(72, False)]
+    assert lora_id in {each.lora_id for each in syncs.library.changes(generation_before)}
+
+
+def choose(library: Library, model: Model, version_id: int) -> int:
+    lora_id = int(library.row(model.path).lora_id)
+    with library.catalog.write() as unit:
+        edit(unit, [lora_id], read_changes({"civitai": {"version": version_id}}))
+    return lora_id
+
+
+def test_a_chosen_version_is_fetched_with_its_model_and_told_of(syncs: Syncs, fake: FakeCivitai) -> None:
+    there(syncs.library, A, B)
+    syncs.run()
+    fake.add(model_answer(8, [version_answer(80, [file_answer("5" * 64)])], name="Chosen"))
+    lora_id = choose(syncs.library, A, 80)
+    assert (plan(syncs.library.catalog, Wish()).files, plan(syncs.library.catalog, Wish()).requests) == (0, 1)
+    assert syncs.run(hashes=[B.digests["sha256"]])["requests"] == 0
+    before = syncs.library.generation()
+    told = syncs.run()
+    assert (told["asked"], told["found"], told["requests"], told["errors"]) == (0, 0, 2, [])
+    assert {each.lora_id for each in syncs.library.changes(before)} == {lora_id}
+    with syncs.library.catalog.read() as conn:
+        shown = known_of(conn, [lora_id])[lora_id].shown
+    assert (shown.model_name, shown.version_id, syncs.versions(A)) == ("Chosen", 80, [])
+    assert syncs.run()["requests"] == 0
+
+
+def test_a_lora_is_told_of_news_of_the_model_of_its_chosen_version(
+    syncs: Syncs, fake: FakeCivitai, clock: Clock
+) -> None:
+    there(syncs.library, A)
+    chosen = version_answer(80, [file_answer("5" * 64)])
+    fake.add(model_answer(8, [chosen]))
+    lora_id = choose(syncs.library, A, 80)
+    syncs.run()
+    fake.add(model_answer(8, [chosen, version_answer(81, [file_answer("6" * 64)])]))
+    clock.tick(31 * DAY)
+    before = syncs.library.generation()
+    syncs.run()
+    assert lora_id in {each.lora_id for each in syncs.library.changes(before)}
+
+
+def test_a_chosen_version_that_is_not_there_and_one_of_a_private_root_cost_little(
+    syncs: Syncs, fake: FakeCivitai
+) -> None:
+    there(syncs.library, A)
+    syncs.run()
+    choose(syncs.library, A, 999)
+    told = syncs.run()
+    assert (told["asked"], told["requests"], told["errors"]) == (0, 1, [])
+    with syncs.library.catalog.write() as unit:
+        change_root(unit, syncs.library.root_id, private=True)
+    asked = len(fake.asked)
+    assert (syncs.run()["requests"], len(fake.asked)) == (0, asked)

@@ -192,14 +192,34 @@ def test_all_that_was_written_on_this_machine_is_listed(library: Library) -> Non
         assert written_paths(conn, "another machine") == []
 
 
-def test_a_lora_that_is_forgotten_takes_along_what_was_written_beside_it(library: Library) -> None:
+def test_what_was_written_beside_a_lora_that_is_forgotten_is_still_listed_and_ours(library: Library) -> None:
     library.scan(MODEL)
     put(library, wrote())
+    with library.catalog.read() as conn:
+        before = written_paths(conn, MACHINE)
     row = library.row("a.safetensors")
     with library.catalog.write() as unit:
         set_missing(unit, [int(row.id)])
         forget(unit, [int(row.lora_id)])
-    assert library.count("written") == 0
+    with library.catalog.read() as conn:
+        assert written_paths(conn, MACHINE) == before
+    library.scan(MODEL, Model("b/a.safetensors", weights="other", companions=(NOTES,)))
+    back, other = (int(library.row(path).id) for path in ("a.safetensors", "b/a.safetensors"))
+    with library.catalog.read() as conn:
+        assert ours_of(conn, [back, other]).keys() == {(back, "user_json")}
+
+
+def test_what_was_written_at_a_path_is_ours_beside_every_model_that_has_it(library: Library) -> None:
+    twin = Model("a.sft", weights="twin", companions=(NOTES,))
+    library.scan(MODEL, twin)
+    put(library, wrote())
+    put(library, wrote(THEIRS), "a.sft")
+    ids = [int(library.row(path).id) for path in ("a.safetensors", "a.sft")]
+    with library.catalog.read() as conn:
+        first, second = ours_of(conn, ids).values()
+    assert first.whole == second.whole
+    assert first.facts.keys() == second.facts.keys() == {*wrote().ours, *wrote(THEIRS).ours}
+    assert library.count("written") == 2
 
 
 def test_files_are_told_with_all_that_can_be_written_of_them(library: Library) -> None:

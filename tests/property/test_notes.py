@@ -9,11 +9,11 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from registry.curation import FIELDS
+from registry.curation import FIELDS, Noted, merged
 from registry.errors import BadRequest
 from registry.formats.packing import pack_json
 from registry.notes.archive import LORAS, Archive, write_archive
-from registry.notes.lines import read_line, write_line
+from registry.notes.lines import Line, read_line, write_line
 from registry.notes.manifest import Manifest
 from registry.notes.rotation import DAILY, MONTHLY, WEEKLY, day_of, name_of, superseded
 
@@ -64,6 +64,27 @@ def test_any_json_is_a_line_or_says_why_it_is_none(told: Any) -> None:
         again = write_line(line)
         assert read_line(again) == (line, [])
         assert write_line(line) == again
+
+
+TAGS = st.lists(TEXTS, max_size=4) | st.builds(
+    lambda word, count: [f"{word}{number}" for number in range(count)], TEXTS, st.integers(900, 1000)
+)
+GROUPS = st.lists(st.lists(TEXTS, max_size=3), max_size=3) | st.builds(
+    lambda word, count: [[f"{word}{number}", "x" * 900] for number in range(count)],
+    st.text("abc", max_size=2),
+    st.integers(80, 100),
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(TAGS, GROUPS, st.integers(0, 9)), min_size=1, max_size=14))
+def test_what_was_united_comes_back_as_it_was(parts: list[tuple[Any, Any, int]]) -> None:
+    noted: dict[str, Noted] = {}
+    for tags, groups, at in parts:
+        told = {"tags": FIELDS["tags"].check(tags), "triggers": FIELDS["triggers"].check(groups)}
+        noted = merged(noted, {name: Noted(value, at) for name, value in told.items() if value}).values
+    line = Line("d" * 64, fields=noted)
+    assert read_line(write_line(line)) == (line if noted else None, [])
 
 
 @given(st.binary(max_size=200))

@@ -12,6 +12,7 @@ import pytest
 
 from registry.catalog.curation import edit
 from registry.catalog.detail import lora_detail
+from registry.catalog.forgetting import forget
 from registry.catalog.picture_rows import Looked, Tie, write_looked
 from registry.catalog.roots import change_root
 from registry.catalog.written import written_paths
@@ -306,14 +307,15 @@ def test_what_failed_is_not_remembered_as_written(shelf: Shelf) -> None:
 
     assert (problem.state, problem.tool) == (FAILED, "a1111")
     assert "not to be written" in str(problem.reason)
+    columns = "root_id, path_raw, file_id, family, tool, sha256, ours, at"
     assert shelf.query("SELECT * FROM written") == []
     path.chmod(0o644)
     assert export(shelf).written == 1
-    kept = shelf.query("SELECT * FROM written")
+    kept = shelf.query(f"SELECT {columns} FROM written")
     path.chmod(0o444)
     note(shelf, note="other")
     assert export(shelf).failed == 1
-    assert shelf.query("SELECT * FROM written") == kept
+    assert shelf.query(f"SELECT {columns} FROM written") == kept
 
 
 def test_what_cannot_be_merged_is_left_alone(shelf: Shelf) -> None:
@@ -477,3 +479,149 @@ def test_previews_are_written_where_no_tool_finds_one(shelf: Shelf) -> None:
 
 def export_previews(shelf: Shelf) -> ExportTally:
     return exporting(shelf).run(ExportWish(previews=True))
+
+
+@posix
+@pytest.mark.parametrize("follow_out", [False, True])
+def test_a_link_into_a_root_that_is_not_writable_is_left_alone(
+    shelf: Shelf, tmp_path: Path, *, follow_out: bool
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "ink.json").write_text("{}", encoding="utf-8")
+    closed = shelf.add(other)
+    with shelf.registry.catalog.write() as unit:
+        change_root(unit, shelf.root.id, follow_out=follow_out)
+    lora(shelf.folder / "ink.safetensors", 1)
+    (shelf.folder / "ink.json").symlink_to(other / "ink.json")
+    shelf.scan()
+    note(shelf)
+
+    (problem,) = export(shelf).problems
+
+    assert (problem.path, problem.state) == (str(shelf.folder / "ink.json"), LEFT)
+    assert problem.reason == "it leads into a root that is not writable: left alone"
+    assert (other / "ink.json").read_bytes() == b"{}"
+    assert shelf.query("SELECT * FROM written") == []
+    with shelf.registry.catalog.write() as unit:
+        change_root(unit, closed.id, writable=True)
+    assert export(shelf).written == 1
+    assert read(other / "ink.json")["notes"] == "mine"
+
+
+def test_the_innermost_root_decides_whether_a_link_is_followed(shelf: Shelf) -> None:
+    inner = shelf.folder / "closed"
+    inner.mkdir()
+    (inner / "ink.json").write_text("{}", encoding="utf-8")
+    shelf.add(inner)
+    lora(shelf.folder / "ink.safetensors", 1)
+    (shelf.folder / "ink.json").symlink_to(inner / "ink.json")
+    shelf.scan()
+    note(shelf)
+    (problem,) = export(shelf).problems
+    assert problem.state == LEFT
+    assert (inner / "ink.json").read_bytes() == b"{}"
+
+
+def twins(shelf: Shelf, second: int = 2) -> None:
+    """Let two models have one stem, and notes where they are two loras."""
+    lora(shelf.folder / "ink.safetensors", 1)
+    lora(shelf.folder / "sub" / "ink.safetensors", 3)
+    lora(shelf.folder / "ink.v2.safetensors", 4)
+    later(lora(shelf.folder / "ink.sft", second))
+    shelf.scan()
+    shelf.hash()
+    for lora_id in set(ids(shelf)):
+        with shelf.registry.catalog.write() as unit:
+            edit(unit, [lora_id], read_changes({"note": f"note of {lora_id}"}))
+
+
+def test_what_would_be_of_two_models_is_left_alone(shelf: Shelf) -> None:
+    twins(shelf)
+    first = export(shelf, *ALL)
+    before = states(shelf.folder)
+
+    shelf.scan()
+    again = export(shelf, *ALL)
+
+    assert (again.changes, states(shelf.folder)) == ([], before)
+    assert again.problems == first.problems
+    assert {one.state for one in first.problems} == {LEFT}
+    assert {(Path(one.path).name, one.reason) for one in first.problems if one.tool == "a1111"} == {
+        ("ink.json", "it would be of ink.sft too, another model: left alone"),
+        ("ink.json", "it would be of ink.safetensors too, another model: left alone"),
+    }
+    written = {str(path.relative_to(shelf.folder)) for path in shelf.folder.rglob("*.*json*")}
+    assert {"ink.safetensors.rgthree-info.json", "ink.sft.rgthree-info.json", "ink.v2.json"} <= written
+    assert str(Path("sub", "ink.json")) in written
+    assert "ink.json" not in written
+    for lora_id in set(ids(shelf)):
+        assert shown(shelf, lora_id).notes == f"note of {lora_id}"
+
+
+def test_a_preview_that_would_be_of_two_models_is_left_alone(shelf: Shelf) -> None:
+    twins(shelf)
+    lora_id = shelf.files()["ink.sft"]["lora_id"]
+    give_picture(shelf, lora_id, plain())
+    (problem,) = export_previews(shelf).problems
+    assert (problem.lora_id, problem.tool, problem.state) == (lora_id, "preview", LEFT)
+
+
+def test_two_files_of_one_lora_may_have_one_stem(shelf: Shelf) -> None:
+    twins(shelf, second=1)
+    export(shelf, *ALL)
+    before = states(shelf.folder)
+    shelf.scan()
+    assert export(shelf, *ALL).changes == []
+    assert states(shelf.folder) == before
+
+
+def test_what_we_wrote_is_no_claim_about_another_model_of_the_same_stem(shelf: Shelf) -> None:
+    lora(shelf.folder / "ink.safetensors", 1)
+    shelf.scan()
+    note(shelf)
+    export(shelf)
+    lora(shelf.folder / "ink.sft", 2)
+
+    shelf.scan()
+
+    other = shelf.files()["ink.sft"]["lora_id"]
+    (sidecar,) = detail(shelf, other).sidecars
+    assert (sidecar.name, sidecar.ours, sidecar.offered) == ("ink.json", True, {})
+    assert shown(shelf, other).notes is None
+
+
+@pytest.mark.parametrize("renamed", [False, True])
+def test_what_we_wrote_beside_a_forgotten_lora_is_still_ours(shelf: Shelf, *, renamed: bool) -> None:
+    path = lora(shelf.folder / "a" / "ink.safetensors", 1)
+    shelf.scan()
+    lora_id, sidecar = note(shelf), path.with_name("ink.json")
+    export(shelf)
+    if renamed:
+        path = path.rename(path.with_name("new.safetensors"))
+        sidecar = sidecar.rename(path.with_name("new.json"))
+    shelf.scan()
+    path.unlink()
+    shelf.scan()
+    with shelf.registry.catalog.write() as unit:
+        forget(unit, [lora_id])
+    assert listed(shelf) == [str(sidecar)]
+
+    lora(path, 1)
+    shelf.scan()
+
+    again = shelf.files()[f"a/{path.name}"]["lora_id"]
+    assert again != lora_id
+    (found,) = detail(shelf, again).sidecars
+    assert (found.name, found.ours, found.offered) == (sidecar.name, True, {})
+    assert shown(shelf, again).notes is None
+    note(shelf, path.stem, note="new")
+    export(shelf)
+    assert listed(shelf) == [str(sidecar)]
+    assert detail(shelf, again).sidecars[0].offered == {}
+
+
+def listed(shelf: Shelf) -> list[str]:
+    """Return what `loras paths` names of what we wrote."""
+    with shelf.registry.catalog.read() as conn:
+        return written_paths(conn, shelf.registry.machine_id)

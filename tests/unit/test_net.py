@@ -127,6 +127,11 @@ def test_a_name_is_resolved_once_and_what_was_checked_is_connected_to(
         ("::ffff:127.0.0.1", False),
         ("::ffff:10.0.0.1", False),
         ("64:ff9b::a00:1", False),
+        ("64:ff9b:1::7f00:1", False),
+        ("64:ff9b:1::808:808", False),
+        ("::127.0.0.1", False),
+        ("::ffff:0:127.0.0.1", False),
+        ("fec0::1", False),
         ("2002:7f00:1::", False),
         ("not an address", False),
     ],
@@ -220,3 +225,39 @@ def test_names_that_cannot_be_resolved_are_said_to_be(door: Callable[..., Door])
 
     with pytest.raises(OutboundError, match="cannot be resolved"):
         door(resolve=resolve).ask(PURPOSE, Asked("GET", "http://localhost:1/"))
+
+
+@pytest.mark.parametrize(
+    "location", ["https://[x/", "http://[::1", "http://xn--a.example/", "http://a.example/\x7f"]
+)
+def test_a_redirect_to_what_is_no_address_is_an_error_of_its_own(
+    there: Outside, door: Callable[..., Door], location: str
+) -> None:
+    there.answers.append(Answer(302, headers={"Location": location}))
+    purpose = Purpose("the test", "to test", LOOPBACK | {".example"})
+    with pytest.raises(OutboundError):
+        door().ask(purpose, Asked("GET", there.url))
+    assert len(there.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["a..example", f"{'a' * 70}.example", ".example", "xn--a.example", "\u2024.example", "a b.example"],
+)
+def test_names_that_no_host_can_have_are_refused(door: Callable[..., Door], host: str) -> None:
+    purpose = Purpose("the test", "to test", frozenset({".example"}))
+
+    def resolve(name: str, _port: int) -> list[str]:
+        # As the system does before it asks anybody.
+        name.encode("idna")
+        raise OSError("nobody knows it")
+
+    with pytest.raises(OutboundError):
+        door(resolve=resolve).ask(purpose, Asked("GET", f"https://{host}/x.png"))
+
+
+@pytest.mark.parametrize("host", ["a..example", f"{'a' * 70}.example"])
+def test_names_that_cannot_be_written_are_not_asked_for_again(door: Callable[..., Door], host: str) -> None:
+    purpose = Purpose("the test", "to test", frozenset({".example"}))
+    with pytest.raises(RefusedAddress, match="the name of no host"):
+        door().ask(purpose, Asked("GET", f"https://{host}/x.png"))

@@ -74,16 +74,21 @@ def view_of(request: Request, conn: Connection, dialect: str) -> View:
 
     Raises as `profile_of` does.
     """
-    return view(request, conn, mark_for(request, profile_of(request, dialect), limits_of(request)))
+    profile, limits = profile_of(request, dialect, conn=conn), limits_of(request, conn=conn)
+    return view(request, conn, mark_for(request, profile, limits))
 
 
 def mark_for(request: Request, profile: Profile, limits: Limits) -> str:
     """Return what tells apart the answers of one generation of the catalog; it belongs into their ETags."""
-    mark = mark_of(profile, limits)
-    if limits.entries is None:
-        return mark
-    # What is above a limit is known from the index, which follows the catalog.
-    return f"{mark}-{context_of(request).searching.engine.refresh()}"
+    return f"{mark_of(profile, limits)}-{index_for(request, limits)}"
+
+
+def index_for(request: Request, limits: Limits) -> int:
+    """Return the generation of the index where answers depend on it, else 0.
+
+    What is above a limit is known from the index, which follows the catalog.
+    """
+    return 0 if limits.entries is None else context_of(request).searching.engine.refresh()
 
 
 def sent(request: Request, value: object, seen: View | None = None, *, withheld: int = 0) -> Response:

@@ -36,9 +36,11 @@ def page_of_models(request: Request, query: Query) -> tuple[dict[str, object], i
     Raises BadRequest for a cursor that is none, IndexDamaged.
     """
     addresses = Addresses(request)
+    # The search reads the catalog by itself.
+    best = None if query.query is None else context_of(request).searching.all_ids(query.query, ALL)
     with context_of(request).catalog.read() as conn:
         shelf = shelf_of(request, conn, NAME)
-        candidates = _candidates(request, conn, query, {one.lora_id for one in shelf.files})
+        candidates = _candidates(request, conn, query, {one.lora_id for one in shelf.files}, best)
         teller = Teller(request, conn, addresses)
         found, end = _page(teller, candidates, _start(query.cursor, candidates), query)
         items = list(teller.models(found).values())
@@ -49,17 +51,22 @@ def page_of_models(request: Request, query: Query) -> tuple[dict[str, object], i
     return page, shelf.withheld
 
 
-def _candidates(request: Request, conn: Connection, query: Query, there: set[int]) -> list[int]:
-    """Return those of the loras that may be meant, in order, before any of them is looked at."""
+def _candidates(
+    request: Request, conn: Connection, query: Query, there: set[int], best: Sequence[int] | None
+) -> list[int]:
+    """Return those of the loras that may be meant, in order, before any of them is looked at.
+
+    `best` has what the words of the query find, if it has any.
+    """
     if query.ids:
         there = there & _of_ids(request, conn, query.ids)
     if query.tag is not None:
         there = there & ids_by_tag(request, query.tag)
     if query.username is not None:
         there = there & ids_of(request, f"creator:{plain(query.username)}")
-    if query.query is None:
+    if best is None:
         return sorted(there, reverse=True)
-    return [key for key in context_of(request).searching.all_ids(query.query, ALL) if key in there]
+    return [key for key in best if key in there]
 
 
 def _of_ids(request: Request, conn: Connection, numbers: Iterable[int]) -> set[int]:

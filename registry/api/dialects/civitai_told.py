@@ -36,7 +36,7 @@ class Teller:
     def __init__(self, request: Request, conn: Connection, addresses: Addresses) -> None:
         self.conn = conn
         self._asked = Asked(request, conn, NAME)
-        self._limits = limits_of(request)
+        self._limits = limits_of(request, conn=conn)
         self._addresses = addresses
 
     def of_loras(self, lora_ids: Iterable[int]) -> list[Entry]:

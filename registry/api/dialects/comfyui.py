@@ -83,7 +83,7 @@ def view_metadata(
         seen = view_of(request, conn, NAME)
         if seen.unchanged:
             return seen.not_modified()
-        separator = profile_of(request, NAME).separator
+        separator = profile_of(request, NAME, conn=conn).separator
         shelf = shelf_of(request, conn, NAME, with_paths([comfyui.path_of(filename, separator)]))
         file = comfyui.find(shelf.entries(conn), filename, separator)
         header = raw_header(conn, file.file_id)

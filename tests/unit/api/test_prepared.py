@@ -73,6 +73,28 @@ def test_a_reader_keeps_an_older_answer_to_its_end(answers: PreparedAnswers) -> 
         list(old.blocks())
 
 
+def test_an_answer_for_one_is_made_segment_by_segment_and_closed_by_its_reader(
+    answers: PreparedAnswers,
+) -> None:
+    log: list[Key] = []
+    for body in (b"short", BODY * 3):
+
+        def build(draft: Draft, body: bytes = body) -> Key:
+            for start in range(0, len(body), 1000):
+                draft.add([compress_fragment(body[start : start + 1000])])
+            return key(7)
+
+        one = answers.once(build)
+        assert gzip.decompress(b"".join(one.blocks())) == b"".join(one.plain_blocks()) == body
+        assert sum(map(len, one.blocks())) == one.size
+        one.leave()
+        with pytest.raises(ValueError, match="closed"):
+            list(one.blocks())
+    # Nothing of it is kept.
+    answers.get(key(7), building(key(7), log)).leave()
+    assert log == [key(7)]
+
+
 def test_only_a_few_answers_are_kept(answers: PreparedAnswers) -> None:
     log: list[Key] = []
     made: list[Prepared] = []
@@ -141,3 +163,32 @@ def test_a_full_disk_is_named(answers: PreparedAnswers) -> None:
 
     with pytest.raises(CatalogFull, match="No space left"):
         answers.get(key(1), failing)
+
+
+def test_an_answer_of_another_index_takes_the_place_of_the_one_before(answers: PreparedAnswers) -> None:
+    log: list[Key] = []
+    keys = [Key("/list", 1, 0, indexed) for indexed in range(KEPT + 2)]
+    other = answers.get(key(1, "/other"), building(key(1, "/other"), log))
+    made = [answers.get(one, building(one, log)) for one in keys]
+    for each in (other, *made):
+        each.leave()
+    assert log == [key(1, "/other"), *keys]
+    with pytest.raises(ValueError, match="closed"):
+        list(made[-2].blocks())
+    assert list(made[-1].blocks())
+    assert list(other.blocks())
+
+
+def test_nothing_is_remembered_of_answers_that_nobody_waits_for(answers: PreparedAnswers) -> None:
+    def within(draft: Draft) -> Key:
+        assert answers.wanted == ["/0"]
+        draft.add([BODY])
+        return key(1, "/0")
+
+    def failing(_: Draft) -> Key:
+        raise RuntimeError("no more")
+
+    answers.get(key(1, "/0"), within).leave()
+    with pytest.raises(RuntimeError, match="no more"):
+        answers.get(key(1, "/1"), failing)
+    assert answers.wanted == []

@@ -98,7 +98,13 @@ def test_no_json_is_too_odd(value: object) -> None:
 
 
 def test_metadata_without_pictures_have_no_prompts_and_workflows_either() -> None:
-    kept = {"ss_steps": "5", "note": "see data:image/png;base64,aaaa", "ss_tag_frequency": "{}"}
+    kept = {
+        "ss_steps": "5",
+        "note": "see data: images, a prompt: none",
+        "ss_tag_frequency": '{"1_prompt": {"prompt": 3, "workflow": 1, "\\u0064ata": 2}}',
+        "instance_prompt": "sks dog",
+        "ss_network_args": '{"parameters": "1"}',
+    }
     left_out = {
         "ssmd_cover_images": json.dumps([encoded(ONE)]),
         "modelspec.thumbnail": "data:image/jpeg;base64,aaaa",
@@ -107,5 +113,58 @@ def test_metadata_without_pictures_have_no_prompts_and_workflows_either() -> Non
         "list": '[ "data:image/webp;base64,aaaa"]',
         "prompt": "a cat",
         "workflow": "{}",
+        "Prompt": "a cat",
+        " WORKFLOW": "{}",
+        "negative_prompt": "a dog",
+        "negativePrompt": "a dog",
+        "parameters": "a cat\nSteps: 20",
+        "extra_pnginfo": "{}",
+        "ss_sample_prompts": "a cat",
+        "sd.validation_prompt": "a cat",
+        "note2": "see DATA:IMAGE/png;base64,aaaa",
+        "object": '{"a": ["data:image\\/png;base64,aaaa"]}',
+        "escaped": '{"a": "\\u0064\\u0061ta:im\\u0061ge/png;base64,aaaa"}',
+        "data:image/png;base64,aaaa": "",
+        "ot_config": '{"samples": [{"prompt": "a cat"}]}',
+        "config": '{"sample": {"prompts" : [\n"a cat"]}}',
+        "twice": json.dumps(json.dumps({"negativePrompt": "a dog"})),
     }
     assert without_pictures({**kept, **left_out}) == kept
+
+
+CASES = st.lists(st.booleans())
+TOLD = ("prompt", "workflow", "parameters", "extra_pnginfo", "ssmd_cover_images", "modelspec.thumbnail")
+
+
+def written_oddly(text: str, upper: list[bool]) -> str:
+    return "".join(c.upper() if up else c for c, up in zip(text, upper + [False] * len(text), strict=False))
+
+
+@given(st.sampled_from(TOLD), CASES, st.text())
+def test_a_key_of_pictures_is_known_in_any_case(key: str, upper: list[bool], text: str) -> None:
+    assert without_pictures({written_oddly(key, upper): text, "ss_steps": "5"}) == {"ss_steps": "5"}
+
+
+@given(beside=JSON, upper=CASES, times=st.integers(0, 3), escaped=st.booleans())
+def test_a_picture_is_found_however_deep_it_stands(
+    *, beside: object, upper: list[bool], times: int, escaped: bool
+) -> None:
+    text = json.dumps({"a": [beside, {"b": written_oddly("data:image/png;base64,aaaa", upper)}]})
+    if escaped:
+        text = text.replace("/", "\\/").replace("ata:", "\\u0061ta:")
+    for _ in range(times):
+        text = json.dumps(text)
+    assert without_pictures({"other": text}) == {}
+
+
+@given(st.dictionaries(st.text(), st.text() | JSON.map(json.dumps)))
+def test_what_is_left_is_as_it_was_and_nothing_more_is_left_out_of_it(metadata: dict[str, str]) -> None:
+    left = without_pictures(metadata)
+    assert left.items() <= metadata.items()
+    assert list(left) == [key for key in metadata if key in left]
+    assert without_pictures(left) == left
+
+
+@given(st.dictionaries(st.sampled_from(["ss_steps", "ss_v2", "modelspec.title"]), st.text("abc {}[]:1'/")))
+def test_ordinary_metadata_stay(metadata: dict[str, str]) -> None:
+    assert without_pictures(metadata) == metadata

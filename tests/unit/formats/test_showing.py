@@ -8,9 +8,10 @@ import pytest
 
 from registry.asked import FOUND, GONE
 from registry.curation import Curation, Noted
+from registry.curation_values import CivitaiChoice
 from registry.formats.showing import _FACTS, Beside, Voices, level_of, limited, show
 from registry.levels import load_words
-from registry.links import Link, LinkedModel, LinkedVersion
+from registry.links import LINKED, UNLINKED, Link, LinkedModel, LinkedVersion
 from registry.shown import Shown, Source
 from registry.told import Licence, RemoteImage, RemoteModel, RemoteVersion, SidecarFacts, UserFacts
 
@@ -113,6 +114,23 @@ def test_what_is_gone_is_shown_with_its_date() -> None:
 def test_another_service_is_named() -> None:
     kept = Link(FOUND, versions=(LinkedVersion(version(name="v1"), 5, None, "civarchive"),))
     assert show(Voices("a", link=kept)).sources["version_name"] == Source("civitai", "civarchive", 5)
+
+
+def test_what_services_say_in_sidecars_is_not_heard_where_the_user_unlinked() -> None:
+    kept = beside(name="kept", version_id=70, model_id=7, nsfw_level=16, user=UserFacts(notes="typed"))
+    shown = show(Voices("file", sidecars=[kept], link=Link(UNLINKED)), WORDS)
+    assert (shown.name, shown.version_id, shown.model_id, shown.nsfw_level) == ("file", None, None, None)
+    assert shown.notes == "typed"
+
+
+def test_of_sidecars_only_those_of_the_chosen_version_are_heard() -> None:
+    some = [beside(name="other", version_id=70), beside(name="none"), beside(name="same", version_id=80)]
+    chosen = Link(LINKED, version_id=80, model_id=8)
+    noted = {"civitai": Noted(CivitaiChoice(80, 8), 9)}
+    shown = show(Voices("file", sidecars=some, link=chosen, noted=noted))
+    assert (shown.model_name, shown.version_id, shown.model_id) == ("same", 80, 8)
+    assert shown.sources["version_id"] == shown.sources["model_id"] == Source("user", None, 9)
+    assert show(Voices("file", sidecars=some[:2], link=chosen)).name == "file"
 
 
 def test_pictures_above_a_limit_are_left_out() -> None:

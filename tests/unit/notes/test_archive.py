@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from registry.errors import BadRequest
-from registry.notes.archive import LORAS, MAX_LINE, MAX_TEXT, Archive, write_archive
+from registry.notes.archive import LORAS, MAX_LINE, MAX_PICTURES, MAX_TEXT, Archive, write_archive
 from registry.notes.manifest import VERSION, Manifest, SavedLine, read_saved, write_manifest, write_saved
 
 if TYPE_CHECKING:
@@ -121,6 +121,14 @@ def test_lines_before_damage_are_given() -> None:
 def test_compressions_that_we_never_write_are_refused(method: int) -> None:
     with pytest.raises(BadRequest):
         with_manifest({LORAS: b"x" * 100}, method)
+
+
+def test_nothing_is_written_that_is_not_read_again() -> None:
+    pictures = {f"{number:064x}": b"" for number in range(MAX_PICTURES + 5)}
+    archive = Archive(io.BytesIO(made(b"a", b"x" * MAX_LINE, b"y" * (MAX_LINE - 1), pictures=pictures)))
+    assert [line and line[:1] for _, line in archive.lines(LORAS)] == [b"a", b"y"]
+    assert list(archive.pictures()) == sorted(pictures)[:MAX_PICTURES]
+    assert archive.manifest.counts == {"loras": 2, "pictures": MAX_PICTURES, "left_out": 6}
 
 
 def test_pictures_have_plain_names_only() -> None:

@@ -80,6 +80,16 @@ def test_what_is_no_line_is_told(raw: bytes, text: str) -> None:
     assert text in "; ".join(wrong)
 
 
+def test_a_list_that_was_united_is_kept_and_one_that_is_too_long_for_that_is_cut() -> None:
+    for count in (120, 1000, 1001):
+        line, wrong = read_line(field([[f"w{number}"] for number in range(count)], name="triggers"))
+        assert line is not None
+        assert len(line.fields["triggers"].value) == min(count, 1000)  # type: ignore[arg-type] # a tuple
+        assert wrong == (
+            [] if count <= 1000 else ["triggers is too long a list: only its first items are taken"]
+        )
+
+
 def test_what_can_be_used_of_a_line_is() -> None:
     fields: dict[str, Any] = {
         "rating": {"value": 3, "at": 1, "actor": 5},

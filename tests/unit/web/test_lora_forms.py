@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from registry.catalog.tokens import TokenScope, create_token
+from registry.formats.nsfw import R
 from tests.support.documents import Document, document
 from tests.support.known_loras import id_of, note
 from tests.support.serving import REMOTE
@@ -261,3 +263,26 @@ def test_what_the_address_says_of_saving_is_only_believed_as_a_number(one: int, 
         page = document(service.ask("GET", f"/loras/{one}", params={"saved": given}))
         assert "Saved." not in page.text
     assert "Nothing was changed." in document(service.ask("GET", f"/loras/{one}?saved=0")).text
+
+
+def test_who_is_limited_changes_no_level_and_carries_nothing_over_that_is_hidden(
+    one: int, service: Service, builder: Builder
+) -> None:
+    two = id_of(builder, "two")
+    note(builder, "one", nsfw="r")
+    note(builder, "two", nsfw="xxx", note="secret")
+    with builder.catalog.write() as unit:
+        scope = TokenScope(nsfw_entries=R)
+        auth = ("x", create_token(unit, "guest", "write", scope=scope))
+    changed = form_of(service, one)
+    last = service.get(f"/api/v1/loras/{one}/history")["items"][0]["batch"]
+
+    def post(rest: str, **fields: str) -> httpx.Response:
+        return service.ask("POST", f"/loras/{one}{rest}", peer=REMOTE, auth=auth, data=fields)
+
+    for rest, fields in (("", changed | {"nsfw": "pg", "note": "typed"}), ("/undo", {"batch": str(last)})):
+        assert "changes none" in document(post(rest, **fields), 403).text
+    assert "Hidden by level." in document(post("/carry", **{"from": str(two)}), 403).text
+    assert noted(service, one) == {"nsfw": R}
+    assert post("", **changed | {"note": "typed"}).status_code == 303
+    assert noted(service, one) == {"nsfw": R, "note": "typed"}

@@ -175,6 +175,7 @@ def test_of_loras_above_the_limit_only_their_number_is_told(builder: Builder, tm
             assert "secret" not in page.text
         assert "Nothing is like that." in document(service.ask("GET", "/?q=secret")).text
         assert "secret" not in service.ask("GET", "/suggest?q=sec").text
+        assert "secret" not in service.ask("GET", "/suggest?q=name:sec").text
         path = f"/loras/{id_of(builder, 'secret')}"
         assert "Hidden by level." in document(service.ask("GET", path), 403).text
         written = service.ask("POST", path, data={"revision": "1", "note": "x"})
@@ -300,3 +301,25 @@ def test_a_page_is_another_one_once_something_was_noted(ink: int, service: Servi
     assert service.ask("GET", f"/loras/{ink}", headers={**unchanged, "cookie": "nsfw=r"}).status_code == 200
     note(builder, "ink", rating=1)
     assert service.ask("GET", f"/loras/{ink}", headers=unchanged).status_code == 200
+
+
+def test_pictures_and_prompts_in_a_header_above_the_limit_are_not_sent(
+    builder: Builder, service: Service
+) -> None:
+    metadata = {
+        "ss_steps": "5",
+        "Prompt": "a secret prompt",
+        "workflow": '{"1": "a secret workflow"}',
+        "other": "data:image/png;base64,c2VjcmV0",
+    }
+    builder.file(builder.root("/models"), "own.safetensors", metadata)
+    builder.write()
+    note(builder, "own", nsfw="xxx")
+    service.catch_up()
+    path = f"/loras/{id_of(builder, 'own')}"
+    hidden = service.ask("GET", path)
+    assert hidden.status_code == 200
+    assert "ss_steps" in hidden.text
+    assert not any(secret in hidden.text for secret in ("a secret", "data:image", "c2VjcmV0"))
+    shown = service.ask("GET", path, headers={"cookie": "nsfw=xxx"}).text
+    assert all(told in shown for told in ("a secret prompt", "a secret workflow", "c2VjcmV0"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from registry.web.sanitised import LONGEST, Prose, prose
+from registry.web.sanitised import LONGEST, MOST_ELEMENTS, Prose, plainly_formatted, prose
 
 
 def html(text: str) -> str:
@@ -104,6 +104,41 @@ def test_long_ones_are_cut_and_their_elements_closed() -> None:
 def test_no_nesting_makes_much_of_little(part: str) -> None:
     found = prose("<p>x</p>" + part * (LONGEST // len(part)))
     assert len(found.html) + len(found.text) <= 4 * LONGEST + 100
+
+
+def test_formatting_that_differs_in_attributes_does_not_multiply() -> None:
+    different = "".join(f"<b {number:x}>" for number in range(2200))
+    assert len("<p>" + different + "<p>x" * 3500) < LONGEST
+    assert plainly_formatted("<p>" + different + "<p>x" * 3500) is None
+    assert prose("<p>" + different + "<p>x" * 3500 + "</p>").html == ""
+
+    few = "<p>" + "".join(f"<B\n{number:x}='y' z=\"a\">" for number in range(500)) + "<p>x" * 100
+    assert plainly_formatted(few) == "<p>" + "<B>" * 500 + "<p>x" * 100
+    assert html(few).count("<b>") <= 500 + 3 * 100
+
+
+def test_there_is_a_bound_of_elements() -> None:
+    assert plainly_formatted("<p>" * MOST_ELEMENTS) is not None
+    assert plainly_formatted("<p>" * (MOST_ELEMENTS + 1)) is None
+
+
+@pytest.mark.parametrize("odd", ["<b a='<'>", '<b/a="<">', "<FONT\na", "<strong a<b>"])
+def test_attributes_that_cannot_be_made_out_make_it_text(odd: str) -> None:
+    assert plainly_formatted(f"<p>x</p>{odd}") is None
+    assert prose(f"<p>x</p>{odd}").html == ""
+
+
+def test_other_elements_and_words_keep_what_they_have() -> None:
+    for kept in (
+        '<p class="x">',
+        '<a href="https://a.b/" title="c">',
+        "<big>",
+        "<blockquote cite=x>",
+        "a <b",
+        "<br />",
+    ):
+        assert plainly_formatted(kept) == kept
+    assert html('<p><b class="x">a</b> <code/>b</code></p>') == "<p><b>a</b> <code>b</code></p>"
 
 
 def test_half_of_a_surrogate_pair_ends_nothing() -> None:
