@@ -9,9 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from registry.api.access import actor_of, needs
 from registry.api.context import context_of
+from registry.api.profiles import limits_of
 from registry.api.serialise import answer
 from registry.api.shapes import ExportStarted
-from registry.errors import BadRequest
+from registry.errors import BadRequest, Forbidden
 from registry.exported import ExportTally, ExportWish
 
 router = APIRouter(tags=["export"])
@@ -51,5 +52,10 @@ def export(request: Request, body: ExportBody) -> Response:
     )
     context = context_of(request)
     if body.dry_run:
+        if limits_of(request).entries is not None:
+            raise Forbidden(
+                "what would be written may name what this token or tool is not told of",
+                remedy="ask for the dry run with a token and a tool without a limit of entries",
+            )
         return answer(request, context.plan_export(wish))
     return answer(request, ExportStarted(context.export(wish, actor_of(request))), status=202)

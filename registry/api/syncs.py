@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Request, Response
@@ -9,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from registry.api.access import actor_of, needs
 from registry.api.context import context_of
+from registry.api.profiles import limits_of
 from registry.api.serialise import answer
 from registry.api.shapes import SyncPlan, SyncStarted, SyncState
 from registry.catalog.jobs import list_jobs
@@ -47,8 +49,13 @@ def sync(request: Request, wish: SyncWish | None = None) -> Response:
 
 @router.get("/sync", dependencies=[needs("read")], responses={200: {"model": SyncState}})
 def state(request: Request) -> Response:
-    """Tell what asking came to so far, in files, and how the last runs went."""
+    """Tell what asking came to so far, in files, and how the last runs went.
+
+    Whoever is not told of all loras is told of no errors: these may name any.
+    """
     with context_of(request).catalog.read() as conn:
-        jobs = [job for job in list_jobs(conn, limit=200) if job.kind == "sync"]
-        told = SyncState(counts_by_state(conn), jobs[:10])
-    return answer(request, told)
+        jobs = [job for job in list_jobs(conn, limit=200) if job.kind == "sync"][:10]
+        states = counts_by_state(conn)
+    if limits_of(request).entries is not None:
+        jobs = [replace(job, result=None, error=None) for job in jobs]
+    return answer(request, SyncState(states, jobs))

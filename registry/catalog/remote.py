@@ -22,7 +22,7 @@ from registry.told import Licence, RemoteFile, RemoteImage, RemoteModel, RemoteV
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from sqlalchemy import Connection, Row
+    from sqlalchemy import Connection, Row, Select
 
     from registry.catalog.engine import Unit
 
@@ -146,13 +146,23 @@ def images_of(conn: Connection, sha256s: Sequence[str], source: str) -> dict[int
     Versions that are gone, and those without images, are left out.
     """
     there = select(MATCH.c.version_id).where(MATCH.c.believed == 1)
-    query = select(VERSION.c.id, VERSION.c.images).where(
-        VERSION.c.source == source, VERSION.c.gone_at.is_(None), VERSION.c.images.is_not(None)
-    )
+    query = _with_images(source)
     found: dict[int, tuple[RemoteImage, ...]] = {}
     for part in in_chunks(sha256s):
         for row in conn.execute(query.where(VERSION.c.id.in_(there.where(MATCH.c.sha256.in_(part))))):
             found[row.id] = _unpack_images(row.images)
+    return found
+
+
+def images_of_versions(
+    conn: Connection, version_ids: Sequence[int], source: str
+) -> dict[int, tuple[RemoteImage, ...]]:
+    """Return the images of these versions as `images_of` does."""
+    found: dict[int, tuple[RemoteImage, ...]] = {}
+    query = _with_images(source)
+    for part in in_chunks(version_ids):
+        rows: Any = conn.execute(query.where(VERSION.c.id.in_(part)))
+        found.update((row.id, _unpack_images(row.images)) for row in rows)
     return found
 
 
@@ -229,6 +239,13 @@ def pack_version(told: RemoteVersion) -> bytes:
 def pack_images(images: Sequence[RemoteImage]) -> bytes | None:
     """Return images as `unpack_version` takes them, `None` for none."""
     return zlib.compress(pack_json([asdict(image) for image in images])) if images else None
+
+
+def _with_images(source: str) -> Select[Any]:
+    """Return the query for versions that are there and have images."""
+    return select(VERSION.c.id, VERSION.c.images).where(
+        VERSION.c.source == source, VERSION.c.gone_at.is_(None), VERSION.c.images.is_not(None)
+    )
 
 
 def _unpack_images(images: bytes | None) -> tuple[RemoteImage, ...]:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
+from registry.catalog.choices import askable_choices
 from registry.catalog.lookups import hash_page
 from registry.catalog.picture_rows import CIVITAI, Looked, Tie, ties_of, write_looked, write_said
-from registry.catalog.remote import images_of
+from registry.catalog.remote import images_of, images_of_versions
 from registry.civitai.asking import Asker, Refused, Said, Service, is_passing
 from registry.civitai.policy import image_due
 from registry.civitai.run import PATIENCE, SOURCE
@@ -24,7 +25,7 @@ from registry.formats.nsfw import PG13, highest
 from registry.net import Asked, Purpose
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sqlalchemy import Row
 
@@ -156,9 +157,8 @@ def image_pages(
     Files whose hashes may not leave this machine have none.
     """
     seen: set[int] = set()
-    for some in _hashes(catalog, wish):
+    for images in _images(catalog, wish):
         with catalog.read() as conn:
-            images = images_of(conn, some, SOURCE)
             known = ties_of(conn, CIVITAI, images)
         page, by = Page([], []), _Judging(choice, has, catalog.clock(), wish.everything)
         for version_id in sorted(images.keys() - seen):
@@ -166,6 +166,17 @@ def image_pages(
         seen |= images.keys()
         if page.due or page.moved:
             yield page
+
+
+def _images(catalog: Catalog, wish: Wish) -> Iterator[Mapping[int, Sequence[RemoteImage]]]:
+    """Yield the images of versions that have the files, then of those that users chose for them."""
+    for some in _hashes(catalog, wish):
+        with catalog.read() as conn:
+            found = images_of(conn, some, SOURCE)
+        yield found
+    with catalog.read() as conn:
+        chosen = images_of_versions(conn, askable_choices(conn, wish.hashes), SOURCE)
+    yield chosen
 
 
 def _hashes(catalog: Catalog, wish: Wish) -> Iterator[Sequence[str]]:

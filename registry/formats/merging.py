@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _USER: Final = "user"
 _CIVITAI: Final = "civitai"
+_NUMBERS = frozenset({"model_id", "version_id"})
 _BELIEVED: Final = frozenset({_USER, _CIVITAI, "sidecar"})
 # What Civitai says of a model and its answer for a version leaves out.
 _OF_MODEL: Final = (
@@ -62,7 +63,7 @@ class Draft:
         ours = (out.shown.model_id, out.shown.version_id)
         pairs = zip((facts.model_id, facts.version_id), ours, strict=True)
         self._other = any(None not in pair and pair[0] != pair[1] for pair in pairs)
-        self.relinked = self._other and by_user(out, "version_id")
+        self.relinked = self._other and by_user(out, "version_id") and out.version is not None
 
     @property
     def agrees(self) -> bool:
@@ -93,7 +94,12 @@ class Draft:
         return self.agrees or kind == _USER or not (remote or kind == _CIVITAI)
 
     def wins(self, member: str, *, remote: bool = False) -> bool:
-        """Whether what is shown takes the place of what is there."""
+        """Whether what is shown takes the place of what is there.
+
+        Numbers of a version that is not fetched yet do not: its name and the rest would stay behind.
+        """
+        if member in _NUMBERS and self._other and self._out.version is None:
+            return False
         source = self._out.shown.sources.get(member)
         chosen = remote and self.relinked and source is not None and source.kind == _CIVITAI
         return by_user(self._out, member) or chosen

@@ -323,3 +323,15 @@ def test_no_other_word_is_meant_where_some_loras_are_hidden(
 ) -> None:
     assert library.get("/api/v1/search?q=othre")["did_you_mean"] is not None
     assert capped("GET", "/api/v1/search?q=othre").json()["did_you_mean"] is None
+
+
+def test_what_other_work_came_to_names_nothing_that_is_hidden(library: Service, builder: Builder) -> None:
+    with builder.catalog.write() as unit:
+        secret = create_token(unit, "editor", "write", scope=TokenScope(nsfw_entries=8))
+        job = start_job(unit, "sync", "civitai", "m1:1:x")
+        finish_job(unit, job, "failed", error="other.safetensors failed")
+    capped = {"authorization": f"Bearer {secret}"}
+    told = library.ask("GET", "/api/v1/sync", peer=REMOTE, headers=capped).json()
+    assert [(one["state"], one["error"]) for one in told["runs"]] == [("failed", None)]
+    wish = {"query": "", "to": ["a1111"], "dry_run": True}
+    assert library.ask("POST", "/api/v1/export", peer=REMOTE, headers=capped, json=wish).status_code == 403

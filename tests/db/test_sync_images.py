@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image
 
+from registry.catalog.curation import edit
 from registry.catalog.lookups import asked_of
 from registry.catalog.pictures import pictures_of
 from registry.catalog.roots import change_root
@@ -21,6 +22,7 @@ from registry.civitai.policy import DAY
 from registry.civitai.run import PATIENCE, Desk, Progress, Wish
 from registry.civitai.sync import carry_out
 from registry.config import CIVITAI_URL
+from registry.curation import read_changes
 from registry.errors import Cancelled
 from registry.net import Door
 from registry.pictures.process import Decoder
@@ -366,3 +368,16 @@ def test_a_plan_estimates_pictures_and_fetches_none(fetches: Fetches, fake: Fake
     assert plan(catalog, Wish(), images=fetches.choice).pictures == 0
     assert plan(catalog, Wish(), images=replace(first, mode=ALL)).pictures == 1
     assert fetches.asked() == ["1.png"]
+
+
+def test_a_version_that_the_user_chose_has_its_pictures_too(fetches: Fetches, fake: FakeCivitai) -> None:
+    fetches.library.scan(A)
+    fetches.library.hash(A)
+    images = [image_answer(image(fake, "chosen.png"))]
+    fake.add(model_answer(9, [version_answer(90, [file_answer("9" * 64)], images=images)]))
+    with fetches.library.catalog.write() as unit:
+        edit(unit, [int(fetches.library.row(A.path).lora_id)], read_changes({"civitai": {"version": 90}}))
+
+    fetches.run()
+
+    assert fetches.kept() == ["chosen.png"]
