@@ -41,7 +41,8 @@ def sync(
     ] = None,
     *,
     everything: Annotated[
-        bool, typer.Option("--all", help="Ask also for what was asked for not long ago.")
+        bool,
+        typer.Option("--all", help="Ask also for what is not due, except what was asked for this last hour."),
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be asked for, and ask for nothing.")

@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 class Plan:
     """How many files are due and why, how many models are, and how many requests that takes at most.
 
-    Models that only turn up during the run come on top. `pictures` and their `picture_bytes` are estimates:
-    of versions that are not known yet nobody can tell how many they have. Versions that users chose are
-    requests and nothing else.
+    At most, as each new file may have a model of its own, or be asked for by all its hashes; what has to be
+    asked again after a failure, and pictures, come on top. `models` are those that are known now. `pictures`
+    and their `picture_bytes` are estimates: of versions that are not known yet nobody can tell how many they
+    have. Versions that users chose are requests and nothing else.
     """
 
     files: int
@@ -51,13 +52,14 @@ def plan(catalog: Catalog, wish: Wish, *, archive: bool = False, images: Choice 
         # What was not found by its SHA-256 once will hardly be found by it now.
         archived = sum(asked[sha].archived for sha in page if sha in asked)
         missing = states[UNMATCHED] + states[NOT_FOUND] + archived
-        singles += missing
+        singles += missing + sum(asked[sha].by in SINGLES for sha in page if sha in asked)
         requests += -(-len(page) // IDS_AT_ONCE) + -(-(len(page) - missing) // VERSIONS_AT_ONCE)
     models = sum(1 for _ in due_models(catalog, wish))
-    requests += len(due_choices(catalog, wish))
-    requests += models + (len(SINGLES) + archive) * min(singles, wish.misses)
+    new = reasons[NEVER]
+    requests += len(due_choices(catalog, wish)) + models + new
+    requests += (len(SINGLES) + archive) * min(singles + new, wish.misses)
     counts = {reason: reasons[reason] for reason in REASONS if reasons[reason]}
-    pictures = 0 if images is None else _pictures(catalog, wish, images, reasons[NEVER])
+    pictures = 0 if images is None else _pictures(catalog, wish, images, new)
     average = AVERAGE_ORIGINAL if images is not None and images.originals else AVERAGE_REDUCED
     return Plan(sum(reasons.values()), counts, models, requests, pictures, pictures * average)
 

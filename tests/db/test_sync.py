@@ -504,3 +504,16 @@ def test_a_chosen_version_that_is_not_there_and_one_of_a_private_root_cost_littl
         change_root(unit, syncs.library.root_id, private=True)
     asked = len(fake.asked)
     assert (syncs.run()["requests"], len(fake.asked)) == (0, asked)
+
+
+def test_a_plan_is_no_promise_that_a_run_breaks(syncs: Syncs, fake: FakeCivitai, clock: Clock) -> None:
+    there(syncs.library, A, B, C)
+    known(fake, 7, A)
+    by_data = {**hashes(B), "sha256": "1" * 64}
+    fake.add(model_answer(8, [version_answer(80, [file_answer(**by_data)])]))
+    for days in (0, 1, 31):
+        clock.tick(days * DAY)
+        most = plan(syncs.library.catalog, Wish()).requests
+        spent = syncs.run()["requests"]
+        assert isinstance(spent, int)
+        assert 0 < spent <= most
