@@ -53,6 +53,10 @@ class Asking:
     version: int | None = None
 
 
+# What the schedule waits for: a sync of some files is none of all.
+_WHOLE: Final = (Asking(), Asking(everything=True))
+
+
 @dataclass(slots=True)
 class Syncing:
     """The sync of one registry; `find` gives the ids of the loras that a query finds."""
@@ -75,8 +79,6 @@ class Syncing:
     def start(self, asking: Asking, *, actor: str | None = None) -> int:
         """Sync in the background and return the id of the job; Conflict names who is at it already."""
         self._require_network()
-        if asking.version is None:
-            self._wish(asking)
         return self.registry.jobs.start(SYNC, KEY, _spec(asking), actor=actor)
 
     def plan(self, asking: Asking) -> Plan:
@@ -149,7 +151,7 @@ class Syncing:
                     images.fetch_images(desk, wish, choice, sources.pictures, studio)
             finally:
                 self.progress = None
-        if asking.version is None:
+        if asking in _WHOLE:
             with self.registry.catalog.write() as unit:
                 changes.set_setting(unit, _SYNCED_AT, str(unit.now))
         return summary(desk.progress, sources.requests, time.monotonic() - began)
