@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.browsing import follow
 from tests.support.known_loras import id_of, note, told_by_civitai
 
 if TYPE_CHECKING:
@@ -139,21 +140,21 @@ def test_all_of_it_works_without_scripts(open_page: Open, url: str, ink: str) ->
     page.get_by_label("Note", exact=True).fill("typed\nby hand")
     page.locator("label", has_text="4 stars").click()
     page.get_by_label("Weight", exact=True).fill("0,7")
-    save(page)
+    follow(page, page.get_by_role("button", name="Save", exact=True))
     assert page.get_by_role("status").get_by_text("Saved.").is_visible()
     assert page.get_by_role("img", name="rated 4 of 5").is_visible()
     assert page.locator(".mine p.text").inner_text() == "typed\nby hand"
     edit(page)
     page.get_by_label("Weight", exact=True).fill("heavy")
-    save(page)
+    follow(page, page.get_by_role("button", name="Save", exact=True))
     assert "not a number from -10 to 10" in page.get_by_role("alert").inner_text()
     assert page.get_by_label("Weight", exact=True).input_value() == "heavy"
     page.goto(url + ink)
     page.get_by_label("Pictures up to").select_option("X")
-    page.get_by_role("button", name="Show").click()
+    follow(page, page.get_by_role("button", name="Show"))
     assert page.url == url + ink
     assert page.locator(".strip img").count() == 2
-    page.get_by_role("button", name="Make it the cover").last.click()
+    follow(page, page.get_by_role("button", name="Make it the cover").last)
     assert page.get_by_role("button", name="Cover ✓").is_visible()
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.browsing import follow
 from tests.support.files import kohya_metadata
 from tests.support.serving import Service
 
@@ -159,14 +160,14 @@ def test_everything_works_without_scripts(open_page: Open, url: str) -> None:
     page.goto(url)
     page.get_by_label("Search the catalog").fill("style")
     page.get_by_label("Sort by").select_option("name, A to Z")
-    page.get_by_role("button", name="Search").click()
+    follow(page, page.get_by_role("button", name="Search"))
     assert page.url == f"{url}/?q=style&sort=name"
-    page.get_by_role("link", name="long hair").click()
+    follow(page, page.get_by_role("link", name="long hair"))
     assert total(page) == 20
     page.locator("summary", has_text="Root").click()
-    page.get_by_role("link", name="nas").click()
+    follow(page, page.get_by_role("link", name="nas"))
     assert total(page) == 10
-    page.locator(".list .name a").first.click()
+    follow(page, page.locator(".list .name a").first)
     assert page.locator("h1").inner_text() == "style_03"
     page.locator("summary", has_text="entries of metadata").click()
     assert page.locator(".metadata dt", has_text="ss_tag_frequency").is_visible()
@@ -179,12 +180,12 @@ def test_text_of_strangers_runs_nowhere(open_page: Open, url: str) -> None:
     page.locator("#q").fill("")
     page.locator("#q").press_sequentially("tag:img")
     page.wait_for_timeout(500)
-    page.locator(".list .name a").click()
+    follow(page, page.locator(".list .name a"))
     assert page.locator("h1").inner_text().startswith("\"'><img src=x onerror=alert(1)> <script>")
     assert "\\u202e 盲盒" in page.locator("h1").inner_text()
     assert page.locator("main img, main script").count() == 0
     page.locator("summary", has_text="entries of metadata").click()
-    page.locator(".words a").first.click()
+    follow(page, page.locator(".words a").first)
     assert total(page) == 1
 
 
