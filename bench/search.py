@@ -39,6 +39,7 @@ from bench.search_catalog import catalog_of, url
 from bench.search_library import vocabulary
 from bench.search_served import measure_served, told
 from registry.catalog.engine import Catalog
+from registry.levels import load_words
 from registry.search.catchup import Follower
 from registry.search.index import Place
 from registry.search.nodes import Sort
@@ -262,10 +263,15 @@ def measure_paging(engine: Engine) -> dict[str, Any]:
     return {**figures, "target_ratio": 2}
 
 
-def rebuild(catalog: Catalog, place: Path) -> dict[str, float]:
+def place_of(data: Path) -> Place:
+    """Return where the index lies, with levels estimated by the words that the program has by default."""
+    return Place(data / "index", load_words(None))
+
+
+def rebuild(catalog: Catalog, place: Place) -> dict[str, float]:
     """Make the index of a catalog and return what that took."""
     begun, worked = time.perf_counter(), time.thread_time()
-    follower = Follower(catalog, Place(place))
+    follower = Follower(catalog, place)
     follower.catch_up()
     seconds, own = time.perf_counter() - begun, time.thread_time() - worked
     follower.close()
@@ -298,7 +304,7 @@ def measure_rebuild(data: Path, loras: int) -> dict[str, Any]:
 def measure(data: Path, loras: int, parts: list[str], files: int) -> dict[str, Any]:
     """Return the figures of the parts asked for."""
     catalog = catalog_of(data / "catalog.sqlite3", loras)
-    place = Place(data / "index")
+    place = place_of(data)
     figures: dict[str, Any] = {"loras": loras}
     if "rebuild" in parts:
         place.forget()
@@ -335,7 +341,8 @@ def main() -> None:
     parser.add_argument("--rebuild", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.rebuild:
-        print(json.dumps(rebuild(Catalog(url(asked.rebuild / "catalog.sqlite3")), asked.rebuild / "index")))
+        catalog = Catalog(url(asked.rebuild / "catalog.sqlite3"))
+        print(json.dumps(rebuild(catalog, place_of(asked.rebuild))))
         return
     parts = asked.parts.split(",")
     if unknown := {*parts} - {*PARTS}:
