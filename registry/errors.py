@@ -22,6 +22,7 @@
     │   ├── FileChanged            8  409  file-changed       it changed while it was being read
     │   ├── BadPicture             8  422  bad-picture        an image or video that cannot be decoded
     │   └── ReaderFailed           8  422  reader-failed      we failed at it in a way that we never should
+    ├── UnsupportedKind            8  422  unsupported-kind   an adapter or numbers we have no mathematics for
     ├── PicturesFull               7  507  pictures-full      the pictures would take more room than they may
     ├── UnwritableFile             8  422  unwritable-file    a file beside a model cannot be written
     ├── OutboundError             11  502  outbound-failed    another server gave no whole answer
@@ -189,6 +190,14 @@ class ReaderFailed(UnreadableFile):
     """We failed at a file in a way that we know nothing of: a bug of ours, to be reported."""
 
     slug = "reader-failed"
+
+
+class UnsupportedKind(RegistryError):
+    """An adapter, or numbers, of a kind that nobody here can do the mathematics of; the file may be sound."""
+
+    exit_code = 8
+    status = 422
+    slug = "unsupported-kind"
 
 
 class PicturesFull(RegistryError):

@@ -164,6 +164,17 @@ class Part(NamedTuple):
     module: str
 
 
+class Affixed(NamedTuple):
+    """A tensor name taken apart into the component it belongs to, the words of its module and its ending.
+
+    `slot` is as in `registry.identify.rows.Prefix`; `words` keep their numbers.
+    """
+
+    slot: str | None
+    words: tuple[str, ...]
+    suffix: Suffix
+
+
 class _Affixes(NamedTuple):
     slot: str | None
     layout: str | None
@@ -235,6 +246,13 @@ def _slot(affixes: _Affixes, suffix: Suffix, parts: tuple[str, ...], whole: tupl
 @lru_cache(maxsize=1 << 14)
 def _path(slot: str | None, parts: tuple[str, ...]) -> Path:
     return Path(slot, parts)
+
+
+def take_apart(name: str) -> Affixed:
+    """Part a tensor name at its known beginning and ending; never raises."""
+    module, suffix = _cut_suffix(name[:MAX_NAME])
+    rest, affixes = _cut_prefixes(module)
+    return Affixed(affixes.slot, tuple(word for word in _words(rest) if word != "processor"), suffix)
 
 
 @lru_cache(maxsize=_REMEMBERED)

@@ -1,0 +1,30 @@
+"""The tensors of a file as numbers that can be calculated with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from registry.lora.numbers import decode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from registry.hashing.contents import OpenTensors
+    from registry.lora.numbers import Floats
+
+
+class FloatTensors:
+    """The tensors of an open file, each decoded when it is asked for."""
+
+    def __init__(self, raw: OpenTensors) -> None:
+        self._raw = raw
+
+    @property
+    def names(self) -> Iterable[str]:
+        """Their names, in the order of their data."""
+        return self._raw.names
+
+    def read(self, name: str) -> Floats:
+        """Return one in an array of its own; raises UnsupportedKind, UnreadableFile."""
+        dtype, shape, data = self._raw.read_raw(name)
+        return decode(dtype, data, shape)
