@@ -148,6 +148,9 @@ def our_app(folder: Path) -> tuple[FastAPI, Feed]:
         studio=Studio(PictureStore(folder / "pictures")),
         export=absent,
         plan_export=absent,
+        measure=absent,
+        fingerprint=absent,
+        relatives=absent,
     )
     return create_app(context), feed
 

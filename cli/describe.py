@@ -82,12 +82,34 @@ def describe_lora(detail: LoraDetail) -> None:
         ),
         under="training",
     )
+    _weights(detail)
     for file in lora.files:
         _file(file)
     for sidecar in detail.sidecars:
         _sidecar(sidecar)
     _problems([{"slug": problem.slug, "text": problem.text} for problem in detail.problems])
     _notes(detail.notes)
+
+
+def _weights(detail: LoraDetail) -> None:
+    found = detail.weights
+    if found is None:
+        return
+    pairs(
+        [
+            ("health", ", ".join(found.health)),
+            ("problem", found.problem),
+            ("norm, U-Net or transformer", _figure(found.unet_norm or None)),
+            ("norm, text encoders", _figure(found.te_norm or None)),
+            ("largest singular value", _figure(found.spectral)),
+            ("effective rank", _figure(found.effective_rank)),
+        ],
+        under="weights",
+    )
+
+
+def _figure(value: float | None) -> str | None:
+    return None if value is None else f"{value:.3g}"
 
 
 def _file(file: FileView) -> None:

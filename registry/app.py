@@ -333,9 +333,10 @@ class Registry:
             return known[path]
 
         # Everything is to be listed soon: while headers are read, only what somebody waits for is hashed.
-        return Rules(self.settings.hash_readers, readers, throttle, self._may_hash, lambda: bool(self.scans))
+        return Rules(self.settings.hash_readers, readers, throttle, self.may_hash, lambda: bool(self.scans))
 
-    def _may_hash(self) -> bool:
+    def may_hash(self) -> bool:
+        """Whether files may be read for work that nobody waits for: at this hour, and not paused."""
         hour = dt.datetime.now().astimezone().hour
         return within_hours(self._hours, hour) and not self.hashing_paused()
 

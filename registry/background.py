@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from registry.app import Registry
+    from registry.fingerprinting import Fingerprinting
     from registry.ingest.settle import Action
     from registry.search.service import Searching
     from registry.syncing import Syncing
@@ -41,9 +42,18 @@ _HOUSEKEEPING_SECONDS = 3600.0
 class Background:
     """Watching, ingesting and hashing beside the server: two threads, and one for each scan."""
 
-    def __init__(self, registry: Registry, searching: Searching, syncing: Syncing, *, watch: bool) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        searching: Searching,
+        syncing: Syncing,
+        fingerprinting: Fingerprinting,
+        *,
+        watch: bool,
+    ) -> None:
         self._registry = registry
         self._syncing = syncing
+        self._fingerprinting = fingerprinting
         self._searching = searching
         self._stopping = threading.Event()
         self._inbox: queue.SimpleQueue[tuple[int, Action | Lost] | None] = queue.SimpleQueue()
@@ -188,6 +198,8 @@ class Background:
                 # Somebody may be at it just now, or the catalog away.
                 with contextlib.suppress(RegistryError):
                     self._syncing.start_if_due()
+                with contextlib.suppress(RegistryError):
+                    self._fingerprinting.start_if_due()
             if self._notes is not None and now > notes:
                 notes = now + _HOUSEKEEPING_SECONDS
                 try:
@@ -290,6 +302,7 @@ class Background:
                 "eta_seconds": None if hashing.eta is None else round(hashing.eta, 1),
             },
             "sync": self._syncing.told(),
+            "fingerprints": self._fingerprinting.told(),
             "search": {
                 "state": self._keeper.progress.state,
                 "done": self._keeper.progress.done,

@@ -10,6 +10,8 @@ import threading
 from typing import Final
 
 _NICENESS: Final = 10
+_THREADS: Final = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+"""What keeps libraries from calculating on all processors at once; they look when they are loaded."""
 
 
 def become_child() -> None:
@@ -21,6 +23,8 @@ def become_child() -> None:
         os.nice(_NICENESS)
     gc.freeze()
     gc.set_threshold(200_000, 20, 20)
+    for name in _THREADS:
+        os.environ.setdefault(name, "1")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
 

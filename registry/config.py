@@ -151,6 +151,11 @@ class Settings(BaseSettings):
     notes_daily: bool = Field(
         default=True, description="write what was noted into an archive every day while serving, if it is new"
     )
+    fingerprints: bool = Field(
+        default=True,
+        description="measure the weights of adapters when nothing else is to be done, so that `similar` and "
+        "`health` tell of all; within `hash_hours`",
+    )
     change_days: int = Field(default=30, ge=1, description="days for which the change log is kept")
 
     @field_validator("data_dir")

@@ -52,6 +52,9 @@ def places(settings: Settings) -> list[Kept]:
         _kept("serving lock", data / f"serving-{name}.lock", "held while the catalog is served"),
         _kept("serving address", data / f"serving-{name}.json", "where it is served"),
         _kept("search index", data / f"search-{name}", "made anew from the catalog when it is gone"),
+        _kept(
+            "sketches", data / f"likeness-{name}", "of weights, made anew from the catalog when it is gone"
+        ),
         _kept("pictures", pictures_folder(settings), "thumbnails, and originals where these are kept"),
         _kept("notes", folder_of(settings), "archives of what was noted"),
         _kept("config file", config_file(), "read, never written"),

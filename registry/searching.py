@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from registry.app import catalog_name
 from registry.errors import IndexTaken
 from registry.levels import load_words
+from registry.search.alike import Alike
 from registry.search.catchup import Follower, Progress
 from registry.search.index import Place
+from registry.search.likeness import Likeness
 from registry.search.service import Searching
 from registry.search.translations import load
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from registry.app import Registry
+
+MOST_LORAS: Final = 10_000_000
 
 
 def place_of(registry: Registry) -> Place:
@@ -27,7 +31,29 @@ def place_of(registry: Registry) -> Place:
 
 def open_searching(registry: Registry) -> Searching:
     """Return what answers queries, from the index as it is."""
-    return Searching(registry.catalog, place_of(registry), load(registry.settings.tag_tables))
+    alike = Alike(registry.catalog, likeness_of(registry), registry.machine_id)
+    tables = load(registry.settings.tag_tables)
+    return Searching(registry.catalog, place_of(registry), tables, alike=alike)
+
+
+def likeness_of(registry: Registry) -> Likeness:
+    """Return the sketches of the weights; each catalog has them once on each machine."""
+    settings = registry.settings
+    return Likeness(registry.catalog, settings.data_dir / f"likeness-{catalog_name(settings)}")
+
+
+def finding(registry: Registry) -> Callable[[str], list[int]]:
+    """Return what gives the ids of all loras that a query finds, from an index brought up to date."""
+
+    def find(query: str) -> list[int]:
+        catch_up(registry)
+        searching = open_searching(registry)
+        try:
+            return searching.all_ids(query, MOST_LORAS)
+        finally:
+            searching.close()
+
+    return find
 
 
 def catch_up(registry: Registry, report: Callable[[Progress], None] = lambda _progress: None) -> bool:

@@ -23,8 +23,9 @@ from registry.background import Background
 from registry.catalog.tokens import any_token
 from registry.errors import CannotServe, Conflict
 from registry.exports import Exporting, loras_found
-from registry.searching import open_searching
-from registry.syncing import MOST_LORAS, Asking, Syncing
+from registry.fingerprinting import Fingerprinting
+from registry.searching import MOST_LORAS, open_searching
+from registry.syncing import Asking, Syncing
 from registry.web import pages
 
 if TYPE_CHECKING:
@@ -62,9 +63,10 @@ def serve(settings: Settings, paths: Sequence[str], *, watch: bool, announce: Ca
         searching = open_searching(registry)
         syncing = Syncing(registry, lambda query: searching.all_ids(query, MOST_LORAS))
         exporting = Exporting(registry, lambda query: loras_found(registry, searching, query))
-        background = Background(registry, searching, syncing, watch=watch)
+        fingerprinting = Fingerprinting(registry, lambda query: searching.all_ids(query, MOST_LORAS))
+        background = Background(registry, searching, syncing, fingerprinting, watch=watch)
         feed = Feed(registry.catalog)
-        app = create_app(_context(registry, searching, syncing, exporting, background, feed))
+        app = create_app(_context(registry, searching, syncing, fingerprinting, exporting, background, feed))
         sources = pages.Sources(
             registry.catalog, registry.machine_id, searching, background.progress, viewer_of
         )
@@ -81,6 +83,7 @@ def serve(settings: Settings, paths: Sequence[str], *, watch: bool, announce: Ca
         finally:
             feed.close()
             background.stop()
+            fingerprinting.close()
             searching.close()
 
 
@@ -212,6 +215,7 @@ def _context(  # noqa: PLR0913, PLR0917 - all that there is to be asked
     registry: Registry,
     searching: Searching,
     syncing: Syncing,
+    fingerprinting: Fingerprinting,
     exporting: Exporting,
     background: Background,
     feed: Feed,
@@ -259,4 +263,9 @@ def _context(  # noqa: PLR0913, PLR0917 - all that there is to be asked
         studio=registry.studio,
         export=lambda wish, actor: exporting.start(wish, actor=actor),
         plan_export=exporting.plan,
+        measure=lambda query, anew, actor: fingerprinting.start(query, anew=anew, actor=actor),
+        fingerprint=fingerprinting.fingerprint,
+        relatives=lambda lora_id, limit, least, exact: fingerprinting.relatives(
+            lora_id, limit=limit, least=least, exact=exact
+        ),
     )

@@ -38,7 +38,6 @@ KEY: Final = "civitai"
 _SYNCED_AT: Final = "synced_at"
 _HOUR: Final = 3_600_000
 _RETRY: Final = 600_000
-MOST_LORAS: Final = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)

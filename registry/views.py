@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from registry.links import Link  # noqa: TC001 - the document of the API is made from it
+from registry.measured import Measured  # noqa: TC001 - the document of the API is made from it
 from registry.shown import Shown  # noqa: TC001 - the document of the API is made from it
 
 if TYPE_CHECKING:
@@ -349,7 +350,8 @@ class SidecarView:
 class LoraDetail:
     """Everything known about one lora; `shown` is what of it wins, `link` what Civitai knows of it.
 
-    `curation` is what the user noted, by the fields of `registry.curation`, as plain values.
+    `curation` is what the user noted, by the fields of `registry.curation`, as plain values. `weights` is
+    what they tell, `None` until they are measured.
     """
 
     lora: LoraView
@@ -363,6 +365,7 @@ class LoraDetail:
     shown: Shown | None = None
     link: Link | None = None
     curation: dict[str, object] = field(default_factory=dict)
+    weights: Measured | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -399,7 +402,8 @@ class SearchRecord:
     by name, `claimed` and `datasets` the trigger words that are claimed and the names of dataset folders,
     `tags` each tag with its count, `description` what the header says of the model. `sidecars` are those that
     name no other file than the one beside them, `curation` what the user noted, `link` what Civitai said.
-    `nsfw` is the level, which nobody may have said: one of Civitai's bits.
+    `nsfw` is the level, which nobody may have said: one of Civitai's bits. `health` is what its weights tell,
+    nothing where they were not measured.
     """
 
     id: int
@@ -419,6 +423,7 @@ class SearchRecord:
     curation: Curation | None = None
     link: Link | None = None
     nsfw: int | None = None
+    health: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,18 +84,10 @@ def sync(
 
 
 def _opened(registry: Registry) -> Syncing:
-    from registry.searching import catch_up, open_searching
-    from registry.syncing import MOST_LORAS, Syncing
+    from registry.searching import finding
+    from registry.syncing import Syncing
 
-    def find(query: str) -> list[int]:
-        catch_up(registry)
-        searching = open_searching(registry)
-        try:
-            return searching.all_ids(query, MOST_LORAS)
-        finally:
-            searching.close()
-
-    return Syncing(registry, find)
+    return Syncing(registry, finding(registry))
 
 
 def _sync(registry: Registry, syncing: Syncing, asking: Asking) -> dict[str, object]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from registry.civitai.planning import Plan
     from registry.config import Settings
     from registry.exported import ExportTally, ExportWish
+    from registry.measured import Measured, Relatives
     from registry.pictures.studio import Studio
     from registry.search.service import Searching
 
@@ -29,7 +30,9 @@ class Context:
     `sync` starts a sync with Civitai and returns its job id, `plan_sync` tells what it would ask for; both
     take a query and whether to ask also for what is not due. `sync_version` asks for one version of Civitai
     and its model. `export` starts to write sidecars and returns its job id, `plan_export` tells what it
-    would write.
+    would write. `measure` starts to measure weights and returns its job id; it takes a query and whether to
+    measure anew. `fingerprint` gives that of a lora, measured now if need be, `relatives` the loras like it:
+    how many at most, the least cosine, and whether to calculate it from the files.
     """
 
     catalog: Catalog
@@ -51,6 +54,9 @@ class Context:
     studio: Studio
     export: Callable[[ExportWish, str | None], int]
     plan_export: Callable[[ExportWish], ExportTally]
+    measure: Callable[[str, bool, str | None], int]
+    fingerprint: Callable[[int], Measured]
+    relatives: Callable[[int, int, float, bool], Relatives]
 
 
 def context_of(request: Request) -> Context:

@@ -2,13 +2,15 @@
 
 # No postponed annotations here: the document is made from them at run time.
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from registry.catalog.changes import Changed
 from registry.catalog.copies import Link
 from registry.catalog.pictures import PictureView
 from registry.catalog.saved import SavedSearch
+from registry.measured import Measured, Relative, Relatives
 from registry.search.query import QueryWarning
 from registry.search.writing import format_query
 from registry.views import Facet, FileView, JobView, LoraView, ProblemView, RootView, Suggestion
@@ -63,6 +65,48 @@ class SyncStarted:
     """The job that syncs."""
 
     job: int
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuringStarted:
+    """The job that measures weights."""
+
+    job: int
+
+
+@dataclass(frozen=True, slots=True)
+class FingerprintBody(Measured):
+    """What the weights of a lora tell. Norms are Frobenius norms, `health` is `ok` or what is wrong."""
+
+    id: int = 0
+
+    @classmethod
+    def of(cls, lora_id: int, found: Measured) -> "FingerprintBody":
+        """Return what is told of a lora."""
+        known = {field.name: getattr(found, field.name) for field in fields(Measured)}
+        return cls(**known, id=lora_id)
+
+
+@dataclass(frozen=True, slots=True)
+class RelativesBody:
+    """The loras most like one, the most alike first.
+
+    `parents` are two of which it is a weighted sum, `measured` how many it was compared with, `withheld` how
+    many there are besides whose level is not to be told of.
+    """
+
+    id: int
+    items: tuple[Relative, ...]
+    parents: tuple[int, ...]
+    measured: int
+    withheld: int
+
+    @classmethod
+    def of(cls, found: Relatives, withheld: int, told: Collection[int] | None = None) -> "RelativesBody":
+        """Return what is told of them; `told` are those that may be named, `None` for all."""
+        items = found.items if told is None else tuple(item for item in found.items if item.id in told)
+        parents = found.parents if told is None or set(found.parents) <= set(told) else ()
+        return cls(found.id, items, parents, found.measured, withheld)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from registry.catalog import tables
 from registry.catalog.curation_rows import noted_of
 from registry.catalog.digests import stored_digests
+from registry.catalog.fingerprints import fingerprint_of
 from registry.catalog.problems import list_problems_of
 from registry.catalog.reading import lora_views
 from registry.catalog.showing import known_of
@@ -61,6 +62,7 @@ def lora_detail(conn: Connection, lora_id: int, machine_id: str, words: Words | 
     curation = {name: plain(value) for name, value in noted.items()}
     if row is None:
         return LoraDetail(view, {}, {}, [], {}, [], problems, sidecars, known.shown, known.link, curation)
+    weights = fingerprint_of(conn, lora_id)
     pairs = unpack_tags(row.tags)
     names = tag_names(conn, [tag_id for tag_id, _ in pairs])
     return LoraDetail(
@@ -75,6 +77,7 @@ def lora_detail(conn: Connection, lora_id: int, machine_id: str, words: Words | 
         shown=known.shown,
         link=known.link,
         curation=curation,
+        weights=weights,
     )
 
 

@@ -11,6 +11,7 @@ from registry.catalog.corrections import COLUMNS as CORRECTIONS
 from registry.catalog.curation_merging import merge_curation
 from registry.catalog.curation_rows import remembered
 from registry.catalog.filerows import NO_HEADER_KIND
+from registry.catalog.fingerprints import FINGERPRINT, drop_fingerprint
 from registry.catalog.headers import drop_unused_headers
 from registry.catalog.keys import fold, in_chunks
 from registry.errors import NotFound
@@ -59,6 +60,7 @@ def _drop(unit: Unit, lora_ids: Sequence[int]) -> None:
     if lora_ids:
         replaced = LORA.c.replaces_id.in_(lora_ids)
         unit.conn.execute(update(LORA).where(replaced).values(replaces_id=None))
+        unit.conn.execute(delete(FINGERPRINT).where(FINGERPRINT.c.lora_id.in_(lora_ids)))
         unit.conn.execute(delete(LORA).where(LORA.c.id.in_(lora_ids)))
     for lora_id in lora_ids:
         unit.changed("lora", lora_id, "removed", lora_id=lora_id)
@@ -183,6 +185,7 @@ def merge(unit: Unit, old: int, new: int) -> None:
     unit.insert(REDIRECT, [{"old_id": old, "new_id": new, "at": unit.now}])
     unit.conn.execute(update(LORA).where(LORA.c.replaces_id == old).values(replaces_id=new))
     merge_curation(unit, old, new)
+    drop_fingerprint(unit, old)
     unit.conn.execute(delete(LORA).where(LORA.c.id == old))
     kept = unit.conn.execute(select(LORA.c.replaces_id, LORA.c.first_seen).where(LORA.c.id == new)).one()
     replaces = gone.replaces_id if kept.replaces_id is None else kept.replaces_id

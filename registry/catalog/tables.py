@@ -594,6 +594,32 @@ class SavedSearch(SQLModel, table=True):
     actor: str | None = Field(default=None, sa_column=Column(Text))
 
 
+class Fingerprint(SQLModel, table=True):
+    """What the weights of a lora tell; `blocks` is packed, `health` words with commas between them.
+
+    `unet` and `te` are sketches of length one in 16-bit floats. A row is never changed but replaced by a
+    newer one, so that who copies sketches reads only those with higher ids.
+    """
+
+    __tablename__ = "fingerprint"
+    __table_args__ = AUTOINCREMENT
+    id: int = Field(sa_column=_id())
+    lora_id: int = Field(sa_column=Column(BigInteger, ForeignKey("lora.id"), nullable=False, unique=True))
+    version: int = Field(sa_column=Column(Integer, nullable=False))
+    measured_at: int = Field(sa_column=_time())
+    basis: str = Field(sa_column=Column(Text, nullable=False))
+    health: str = Field(sa_column=Column(Text, nullable=False))
+    layers: int = Field(sa_column=Column(Integer, nullable=False))
+    unet_norm: float = Field(sa_column=Column(Float(53), nullable=False))
+    te_norm: float = Field(sa_column=Column(Float(53), nullable=False))
+    spectral: float | None = Field(default=None, sa_column=Column(Float(53)))
+    effective_rank: float | None = Field(default=None, sa_column=Column(Float(53)))
+    blocks: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    unet: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    te: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    problem: str | None = Field(default=None, sa_column=Column(Text))
+
+
 class Job(SQLModel, table=True):
     """A durable wish; `key` is what two live jobs of one kind must not share, such as a root."""
 

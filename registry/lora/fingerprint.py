@@ -17,6 +17,7 @@ from registry.errors import UnsupportedKind
 from registry.lora import delta
 from registry.lora.keys import read_layers
 from registry.lora.sketch import Sketch
+from registry.measured import EXPLODING, INCOMPLETE, INFINITE, NAN, OK, UNTRAINED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -26,21 +27,6 @@ if TYPE_CHECKING:
 
 VERSION: Final = 1
 """Raised whenever the same file would get another fingerprint."""
-
-OK: Final = "ok"
-NAN: Final = "nan"
-INFINITE: Final = "infinite"
-UNTRAINED: Final = "untrained"
-EXPLODING: Final = "exploding"
-INCOMPLETE: Final = "incomplete"
-HEALTH: Final[Mapping[str, str]] = {
-    OK: "nothing is wrong with the weights",
-    NAN: "some weights are not numbers",
-    INFINITE: "some weights are infinite, or too large to be calculated with",
-    UNTRAINED: "the weights change nothing: one factor of each layer is zero",
-    EXPLODING: "some layers change by more than the weights of a base model are large",
-    INCOMPLETE: "some layers lack a factor or have one that does not fit",
-}
 
 # Weights of diffusion models are of the order of 0.02 to 0.1.
 _EXPLODING_RMS: Final = 1.0
@@ -76,12 +62,12 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What the weights of one adapter tell.
+    """What the weights of one adapter tell; `health` are keys of `registry.measured.HEALTH`.
 
     `basis` is `change` where everything is of ΔW, `before-magnitude` for DoRA, `parameters` for families
-    whose ΔW needs the base model. `health` are keys of `HEALTH`. Norms are Frobenius norms, `spectral` the
-    largest singular value of a layer, `effective_rank` the exponential of the entropy of the singular values,
-    averaged over layers by their squared norms; both `None` where the family does not tell them cheaply.
+    whose ΔW needs the base model. Norms are Frobenius norms, `spectral` the largest singular value of a
+    layer, `effective_rank` the exponential of the entropy of the singular values, averaged over layers by
+    their squared norms; both `None` where the family does not tell them cheaply.
     `unet` and `te` are sketches of `registry.lora.sketch.SIZE` numbers of the denoiser (with all else) and of
     the text encoders, `None` where a file has nothing for them or its numbers are unusable.
     """

@@ -10,35 +10,16 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from registry.measured import EPOCH, FAMILY, PRECISION, RELATED, RESCALED, RESIZED, SAME, UNRELATED
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from registry.lora.numbers import Floats
-
-SAME: Final = "same-weights"
-PRECISION: Final = "other-precision"
-RESCALED: Final = "rescaled"
-RESIZED: Final = "resized"
-EPOCH: Final = "near-epoch"
-FAMILY: Final = "family"
-MERGE: Final = "merge"
-UNRELATED: Final = "unrelated"
-CLASSES: Final[Mapping[str, str]] = {
-    SAME: "the same change, stored in the same precision",
-    PRECISION: "the same change, stored in another precision",
-    RESCALED: "the same change, stronger or weaker",
-    RESIZED: "the same change, cut to another rank",
-    EPOCH: "nearly the same change, such as an epoch before or after",
-    FAMILY: "much the same change: an earlier or later epoch, another run, or a merge with something else",
-    MERGE: "a weighted sum of others",
-    UNRELATED: "no more alike than by chance",
-}
 
 _SAME_COSINE: Final = 0.9995
 _CAST_COSINE: Final = 0.998
 _NEAR_COSINE: Final = 0.9
-RELATED: Final = 0.5
-"""The smallest cosine of two adapters that have something to do with each other."""
 _EQUAL_NORM: Final = 0.01
 _PROJECTED: Final = 0.03
 _EXPLAINED: Final = 0.9
@@ -55,7 +36,7 @@ class Traits(NamedTuple):
 
 
 def classify(cosine: float, first: Traits, second: Traits) -> str:
-    """Return the class of a pair, a key of `CLASSES`; a merge takes three and is told by `parents`."""
+    """Return what two are to each other, of `registry.measured.RELATIONS`; `parents` tells merges."""
     ratio = min(first.norm, second.norm) / max(first.norm, second.norm, 1e-30)
     equal = ratio > 1 - _EQUAL_NORM
     same_precision = first.precision == second.precision

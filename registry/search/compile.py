@@ -9,9 +9,9 @@ import tantivy
 from tantivy import FieldType, Occur
 
 from registry.search import text
-from registry.search.fields import COLUMNS, FIELDS, FREE, OPEN_ENDED, TAG, Kind, TextColumn
+from registry.search.fields import COLUMNS, FIELDS, FREE, OPEN_ENDED, SIMILAR, TAG, Kind, TextColumn
 from registry.search.nodes import And, Between, Exact, Known, Match, Not, Or, Text
-from registry.search.schema import BAG, FLOATS
+from registry.search.schema import BAG, FLOATS, document_key
 from registry.search.units import comparable
 
 if TYPE_CHECKING:
@@ -47,12 +47,27 @@ def none_of(_: str) -> Sequence[str]:
     return ()
 
 
-class Compiler:
-    """Makes queries for one schema; `translate` gives the tags that a word of another language means."""
+def like_none(_: str) -> Sequence[int]:
+    """Find nothing alike."""
+    return ()
 
-    def __init__(self, schema: tantivy.Schema, translate: Callable[[str], Sequence[str]] = none_of) -> None:
+
+class Compiler:
+    """Makes queries for one schema.
+
+    `translate` gives the tags that a word of another language means, `alike` the ids of the loras that are
+    like the one that a text names.
+    """
+
+    def __init__(
+        self,
+        schema: tantivy.Schema,
+        translate: Callable[[str], Sequence[str]] = none_of,
+        alike: Callable[[str], Sequence[int]] = like_none,
+    ) -> None:
         self._schema = schema
         self._translate = translate
+        self._alike = alike
 
     def query(self, node: Node | None) -> Query:  # noqa: PLR0911 - one for each kind of node
         """Return the query that finds what a tree asks for."""
@@ -67,6 +82,8 @@ class Compiler:
                 return self.query_not(self.query(inner))
             case Text():
                 return self._text(node)
+            case Match(name, values) if name == SIMILAR:
+                return self._similar(values)
             case Match(name, values):
                 row = FIELDS[name]
                 found = any_of([self._value(row, value) for value in values])
@@ -93,6 +110,14 @@ class Compiler:
         return Query.boolean_query(
             [(Occur.Must, self.query(node)), *((Occur.Should, query) for query in better)]
         )
+
+    def _similar(self, values: Sequence[Value]) -> Query:
+        texts = [value.text for value in values if isinstance(value, Exact)]
+        keys = {document_key(lora_id) for text in texts for lora_id in self._alike(text)}
+        if not keys:
+            return Query.empty_query()
+        found = Query.term_set_query(self._schema, "key", sorted(keys))
+        return Query.const_score_query(found, 0.0)
 
     def equal(self, field: str, value: str | float) -> Query:
         """Return the query for documents with one value in an engine field."""

@@ -17,7 +17,7 @@ import orjson
 
 from registry.search import fields, text
 from registry.search.fields import COLUMNS, NUMERIC, TABLE, TAG, TAG_TIMES, TAGS, Field, Kind
-from registry.search.schema import BAG, FLOATS, KEYS, SORT_BYTES, SORT_PARTS, sorts_by_text
+from registry.search.schema import BAG, FLOATS, KEYS, SORT_BYTES, SORT_PARTS, document_key, sorts_by_text
 from registry.search.units import comparable
 
 if TYPE_CHECKING:
@@ -36,11 +36,6 @@ Made = TypeVar("Made")
 Values = dict[str, list[object]]
 Words = tuple[str, str]
 """The tokens of a text in order, and all by which words find it."""
-
-
-def document_key(lora_id: int) -> str:
-    """Return the term by which the document of a lora is found and replaced."""
-    return f"L{lora_id}"
 
 
 def document(record: SearchRecord) -> str:

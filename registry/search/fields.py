@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from registry.formats import nsfw
 from registry.formats.licences import WORDS as LICENCE_WORDS
 from registry.identify.names import ADAPTERS, ARCHITECTURES
+from registry.measured import EXPLODING, HEALTH, INCOMPLETE, INFINITE, NAN, OK, UNSUPPORTED, UNTRAINED
 from registry.search import readers as of
 
 if TYPE_CHECKING:
@@ -120,6 +121,15 @@ SYNC_STATES: Final = {
     "linked": "linked by you",
     "unlinked": "unlinked by you",
     "never": "never asked",
+}
+_HEALTH_NAMES: Final = {
+    OK: "sound",
+    NAN: "not numbers",
+    INFINITE: "infinite",
+    UNTRAINED: "untrained",
+    EXPLODING: "exploding",
+    UNSUPPORTED: "cannot be measured",
+    INCOMPLETE: "incomplete",
 }
 _LEVELS: Final = {nsfw.NAMES[level]: name for level, name in nsfw.SHOWN_AS.items()} | {of.UNKNOWN: "unknown"}
 _CREATOR: Final = of.from_civitai("creator", model="creator")
@@ -345,6 +355,14 @@ TABLE: Final[tuple[Field, ...]] = (
         facet=of.yes_no(of.is_duplicate),
     ),
     Field(
+        "health", Kind.KEY, "what its weights tell: " + ", ".join(HEALTH), "health:untrained,nan", "health",
+        lambda record: record.health, names=_HEALTH_NAMES, facet=lambda record: record.health,
+    ),
+    Field(
+        "similar", Kind.KEY, "loras whose weights are like those of one, itself among them",
+        "similar:12", "like", lambda _record: (), aliases=("like", "alike"),
+    ),
+    Field(
         "missing", Kind.FLAG, "whether none of its files is there now", "missing:no", "missing",
         lambda record: (of.is_missing(record),), facet=of.yes_no(of.is_missing),
     ),
@@ -361,6 +379,7 @@ SORTS: Final = tuple(row.name for row in TABLE if row.sort is not None)
 RELEVANCE: Final = "relevance"
 HIDDEN: Final = "hidden"
 LEVEL: Final = "nsfw"
+SIMILAR: Final = "similar"
 TAG: Final = "tag"
 """As a facet counted over a sample of the matches only."""
 

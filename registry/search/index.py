@@ -18,8 +18,8 @@ import tantivy
 from filelock import FileLock, Timeout
 
 from registry.errors import IndexDamaged, IndexTaken
-from registry.search.documents import document, document_key
-from registry.search.schema import INDEX_VERSION, build, register
+from registry.search.documents import document
+from registry.search.schema import INDEX_VERSION, build, document_key, register
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -23,7 +23,7 @@ import tantivy
 
 from registry.search.fields import COLUMNS, NUMERIC, TABLE, TAG, Field, Kind
 
-INDEX_VERSION: Final = 5
+INDEX_VERSION: Final = 6
 """Raise it whenever documents or fields change: the index is then made anew."""
 
 BAG: Final = "bag"
@@ -32,6 +32,11 @@ SORT_BYTES: Final = 48
 SORT_PARTS: Final = SORT_BYTES // 8
 FLOATS: Final = frozenset({Kind.NUMBER})
 KEYS: Final = frozenset({Kind.KEY, Kind.FLAG, Kind.HASH, Kind.FOLDER, Kind.RESOLUTION})
+
+
+def document_key(lora_id: int) -> str:
+    """Return the term by which the document of a lora is found and replaced."""
+    return f"L{lora_id}"
 
 
 def sorts_by_text(row: Field) -> bool:

@@ -11,11 +11,12 @@ from registry.catalog.saved import get_saved, list_saved
 from registry.catalog.tag_lists import SAMPLE, tags_sample
 from registry.errors import NotFound
 from registry.search import vocabulary
+from registry.search.compile import like_none
 from registry.search.engine import NEWEST, RANKED, Engine
-from registry.search.fields import HIDDEN, LEVEL, TAG
+from registry.search.fields import HIDDEN, LEVEL, SIMILAR, TAG
 from registry.search.nodes import And, Exact, Match, Not, Or, Query, Sort, Text
-from registry.search.query import parse, replace_saved
-from registry.search.trees import EVERYTHING, all_of, asks_for
+from registry.search.query import QueryWarning, parse, replace_saved
+from registry.search.trees import EVERYTHING, all_of, asks_for, values_of
 from registry.search.understood import sentence
 from registry.search.writing import format_query
 from registry.views import Facet, FacetValue
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from registry.search.engine import Hits
     from registry.search.index import Place
     from registry.search.nodes import Node
-    from registry.search.query import QueryWarning
     from registry.search.translations import Translations
     from registry.views import Suggestion
 
@@ -70,12 +70,14 @@ class Searching:
         place: Place,
         translations: Translations,
         clock: Callable[[], int] = now_ms,
+        alike: Callable[[str], Sequence[int]] = like_none,
     ) -> None:
         self._catalog = catalog
         self.place = place
         self._translations = translations
         self._clock = clock
-        self.engine = Engine(place, translations.tags)
+        self._alike = alike
+        self.engine = Engine(place, translations.tags, alike)
 
     def close(self) -> None:
         """Let go of the index."""
@@ -87,9 +89,14 @@ class Searching:
         return self.complete(parsed.query, list(parsed.warnings))
 
     def complete(self, query: Query, warnings: list[QueryWarning]) -> tuple[Query, list[QueryWarning]]:
-        """Put saved searches in their places."""
+        """Put saved searches in their places, and say of what nothing is known that is like it."""
         where, more = replace_saved(query.where, self._saved)
-        return Query(where, query.sort), [*warnings, *more]
+        unlike = [
+            QueryWarning("nothing-like", f"similar:{text} means no lora, several, or one not measured yet")
+            for text in values_of(where, SIMILAR)
+            if not self._alike(text)
+        ]
+        return Query(where, query.sort), [*warnings, *more, *unlike]
 
     def search(  # noqa: PLR0913 - what a search can be asked for, all named
         self,

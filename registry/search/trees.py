@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from registry.search.nodes import And, Known, Match, Node, Not, Or
+from registry.search.nodes import And, Exact, Known, Match, Node, Not, Or
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,6 +40,19 @@ def asks_for(node: Node | None, field: str) -> bool:
             return any(asks_for(each, field) for each in nodes)
         case _:
             return False
+
+
+def values_of(node: Node | None, field: str) -> list[str]:
+    """Return the texts that a field is asked for anywhere in a tree."""
+    match node:
+        case Match(name, values) if name == field:
+            return [value.text for value in values if isinstance(value, Exact)]
+        case Not(inner):
+            return values_of(inner, field)
+        case And(nodes) | Or(nodes):
+            return [text for each in nodes for text in values_of(each, field)]
+        case _:
+            return []
 
 
 def negated(node: Node) -> Node:

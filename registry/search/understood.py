@@ -30,7 +30,9 @@ _SAID: Final[Mapping[str, str]] = {
     "dataset": "trained on the folder {}",
     "comment": "with {} in the comment",
     "arch": "of architecture {}",
-    "model": "trained on {}",
+    "checkpoint": "trained on {}",
+    "model": "of the model {}",
+    "similar": "like {}",
     "adapter": "of the adapter {}",
     "kind": "that are {}",
     "rank": "of rank {}",
@@ -51,7 +53,7 @@ _SAID: Final[Mapping[str, str]] = {
     "id": "of id {}",
 }
 # Nouns that do not stand after "without any".
-_NOUNS: Final = {"model": "named checkpoint", "added": "date of first sight", "has": "companion or fact"}
+_NOUNS: Final = {"checkpoint": "named checkpoint", "added": "date of first sight", "has": "companion or fact"}
 _FLAGS: Final = {
     ("dup", "yes"): "with duplicates",
     ("dup", "no"): "without duplicates",

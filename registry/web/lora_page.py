@@ -27,6 +27,7 @@ from registry.web.gallery import gallery
 from registry.web.origin import origin
 from registry.web.particulars import particulars
 from registry.web.rendering import HEADERS, page, revalidated
+from registry.web.weights import weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -141,6 +142,7 @@ def _body(sources: Sources, request: Request, viewer: Viewer, read: _Read, told:
         edit=editor(detail, read.revision, told.typed) if viewer.may_write else None,
         offers=notebook.offers(detail.sidecars) if viewer.may_write else (),
         carry=read.carry if viewer.may_write else None,
+        weights=None if detail.weights is None else weights(detail.lora.id, detail.weights),
         past=[
             notebook.past(
                 field=one.field, old=one.old, new=one.new, at=one.at, actor=one.actor, kind=one.kind,

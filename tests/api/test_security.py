@@ -116,6 +116,7 @@ WRITES = {
     SCAN,
     "/api/v1/edits/{batch}/undo",
     "/api/v1/export",
+    "/api/v1/fingerprints",
     "/api/v1/hashing",
     "/api/v1/jobs/{job_id}/cancel",
     "/api/v1/loras/edit",

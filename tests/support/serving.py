@@ -16,16 +16,20 @@ from registry.api.context import Context
 from registry.api.feed import Feed
 from registry.api.server import Server
 from registry.api.viewers import viewer_of
+from registry.catalog.fingerprints import fingerprint_of
 from registry.catalog.roots import add_root, change_root, mount_root, remove_root
 from registry.catalog.tokens import create_token
 from registry.civitai.planning import Plan
 from registry.config import Settings
-from registry.errors import Conflict
+from registry.errors import Conflict, NotFound
 from registry.exported import WRITTEN, Exported, ExportTally, ExportWish
 from registry.pictures.store import PictureStore
 from registry.pictures.studio import Studio
+from registry.search.alike import Alike
 from registry.search.catchup import Follower
 from registry.search.index import Place
+from registry.search.likeness import Likeness
+from registry.search.relatives import relatives_of
 from registry.search.service import Searching
 from registry.search.translations import load
 from registry.web import pages
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
+    from registry.measured import Measured
     from tests.support.catalogs import Builder
 
 LOCAL = ("127.0.0.1", 50000)
@@ -104,6 +109,17 @@ class Actions:
         tally.add(Exported(1, "/x.json", wish.tools[0], WRITTEN, ("notes",)))
         return tally
 
+    def measure(self, query: str, anew: bool, actor: str | None) -> int:  # noqa: FBT001 - as above
+        self.asked.append(("measure", query, anew, actor))
+        return 12
+
+    def fingerprint(self, lora_id: int) -> Measured:
+        with self.builder.catalog.read() as conn:
+            found = fingerprint_of(conn, lora_id)
+        if found is None:
+            raise NotFound("its weights were not measured")
+        return found
+
     def progress(self) -> dict[str, object]:
         return {"scan": [], "hashing": {"files": 0}, **self.going_on}
 
@@ -124,7 +140,9 @@ class Service:
         self.feed = Feed(builder.catalog, poll_seconds=0.05)
         self.index = Place(folder / "search")
         self.studio = Studio(PictureStore(folder / "pictures"))
-        searching = Searching(builder.catalog, self.index, load(()))
+        self.likeness = Likeness(builder.catalog, folder / "likeness")
+        alike = Alike(builder.catalog, self.likeness, MACHINE)
+        searching = Searching(builder.catalog, self.index, load(()), alike=alike)
         self.app = create_app(
             Context(
                 catalog=builder.catalog,
@@ -146,6 +164,11 @@ class Service:
                 studio=self.studio,
                 export=self.actions.export,
                 plan_export=self.actions.plan_export,
+                measure=self.actions.measure,
+                fingerprint=self.actions.fingerprint,
+                relatives=lambda lora_id, limit, least, _exact: relatives_of(
+                    builder.catalog, self.likeness, lora_id, limit=limit, least=least
+                ),
             ),
             clock=clock,
         )

@@ -14,6 +14,7 @@ from registry.background import Background
 from registry.catalog.jobs import cancel_job, list_jobs
 from registry.config import load_settings
 from registry.errors import BadRequest, Cancelled, Conflict, NotFound
+from registry.fingerprinting import Fingerprinting
 from registry.hashing.reader import hash_file
 from registry.ingest.derive import read_unless_known
 from registry.ingest.settle import Rescan
@@ -221,7 +222,11 @@ class Observed(Background):
     def __init__(self, registry: Registry) -> None:
         self.told: list[tuple[int, object]] = []
         super().__init__(
-            registry, open_searching(registry), Syncing(registry, lambda _query: []), watch=False
+            registry,
+            open_searching(registry),
+            Syncing(registry, lambda _query: []),
+            Fingerprinting(registry, lambda _query: []),
+            watch=False,
         )
 
     def _tell(self, root_id: int, action: Action | Lost) -> None:

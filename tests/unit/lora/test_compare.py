@@ -5,7 +5,8 @@ import pytest
 
 from registry.errors import UnsupportedKind
 from registry.lora.compare import compare
-from registry.lora.pairs import CLASSES, Traits, classify, parents
+from registry.lora.pairs import Traits, classify, parents
+from registry.measured import RELATIONS
 from tests.support.adapters import ENCODER, QUERY, Held, loha, lora, numbers, oft
 
 
@@ -81,7 +82,7 @@ def test_pairs_are_classed_by_angle_strength_rank_and_precision(
     cosine: float, other: Traits, found: str
 ) -> None:
     assert classify(cosine, HALF, other) == classify(cosine, other, HALF) == found
-    assert found in CLASSES
+    assert found in RELATIONS
 
 
 def test_a_weighted_sum_has_two_parents_and_nothing_else_has() -> None:

@@ -7,7 +7,6 @@ import pytest
 
 from registry.errors import Cancelled, FileChanged, UnreadableFile, UnsupportedKind
 from registry.hashing.contents import open_tensors
-from registry.lora import fingerprint as fingerprints
 from registry.lora.fingerprint import Fingerprint, block_of, fingerprint
 from registry.lora.tensors import FloatTensors
 from tests.support.adapters import (
@@ -222,11 +221,3 @@ def test_a_file_that_is_cut_or_changes_meanwhile_is_refused(tmp_path: Path) -> N
     path.write_bytes(whole[:-8])
     with pytest.raises(UnreadableFile), open_tensors(path):
         pass
-
-
-def test_every_word_about_health_is_explained() -> None:
-    words = {
-        getattr(fingerprints, name)
-        for name in ("OK", "NAN", "INFINITE", "UNTRAINED", "EXPLODING", "INCOMPLETE")
-    }
-    assert words == set(fingerprints.HEALTH)
