@@ -114,10 +114,11 @@ class Compiler:
     def _similar(self, values: Sequence[Value]) -> Query:
         texts = [value.text for value in values if isinstance(value, Exact)]
         keys = {document_key(lora_id) for text in texts for lora_id in self._alike(text)}
-        if not keys:
-            return Query.empty_query()
-        found = Query.term_set_query(self._schema, "key", sorted(keys))
-        return Query.const_score_query(found, 0.0)
+        others = [value for value in values if not isinstance(value, Exact)]
+        found = [self._value(FIELDS[SIMILAR], value) for value in others]
+        if keys:
+            found.append(Query.term_set_query(self._schema, "key", sorted(keys)))
+        return Query.const_score_query(any_of(found), 0.0)
 
     def equal(self, field: str, value: str | float) -> Query:
         """Return the query for documents with one value in an engine field."""
