@@ -23,6 +23,7 @@
     │   ├── BadPicture             8  422  bad-picture        an image or video that cannot be decoded
     │   └── ReaderFailed           8  422  reader-failed      we failed at it in a way that we never should
     ├── UnsupportedKind            8  422  unsupported-kind   an adapter or numbers we have no mathematics for
+    ├── WrongBase                  8  422  wrong-base         an adapter that does not fit a base model
     ├── PicturesFull               7  507  pictures-full      the pictures would take more room than they may
     ├── UnwritableFile             8  422  unwritable-file    a file beside a model cannot be written
     ├── OutboundError             11  502  outbound-failed    another server gave no whole answer
@@ -198,6 +199,14 @@ class UnsupportedKind(RegistryError):
     exit_code = 8
     status = 422
     slug = "unsupported-kind"
+
+
+class WrongBase(RegistryError):
+    """An adapter changes layers that the base model does not have, or has in another shape."""
+
+    exit_code = 8
+    status = 422
+    slug = "wrong-base"
 
 
 class PicturesFull(RegistryError):

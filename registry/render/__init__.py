@@ -1,0 +1,1 @@
+"""Pictures of what adapters do: base models, adapters put on them, many in one batch. Needs torch."""
