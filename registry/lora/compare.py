@@ -11,6 +11,7 @@ from registry.errors import UnsupportedKind
 from registry.lora import delta
 from registry.lora.fingerprint import PARAMETERS, part_of, pieces
 from registry.lora.keys import read_layers
+from registry.lora.tensors import number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -72,13 +73,13 @@ class _Cut:
         self._layers: dict[str, tuple[Layer, int]] = {}
         self.parts: dict[str, list[str]] = {}
         self._last: tuple[Layer, delta.Small | Floats] | None = None
-        for layer in read_layers(tensors.names).layers:
+        for layer in read_layers(tensors.names, tensors.metadata).layers:
             if layer.family in PARAMETERS:
                 raise UnsupportedKind(f"the change of {layer.family} depends on the base model")
             names = [split.name for split in layer.splits] or [layer.name]
-            for number, name in enumerate(names):
+            for place, name in enumerate(names):
                 whole = f"{layer.part}/{name}"
-                self._layers.setdefault(whole, (layer, number))
+                self._layers.setdefault(whole, (layer, place))
                 self.parts.setdefault(part_of(layer.part), []).append(whole)
 
     def piece(self, name: str) -> delta.Small | Floats | None:
@@ -97,7 +98,7 @@ class _Cut:
         return change[_span(layer, number, *change.shape)]
 
     def _change(self, layer: Layer) -> delta.Small | Floats:
-        factors = _without_magnitude({role: self._tensors.read(name) for role, name in layer.factors.items()})
+        factors = _without_magnitude(layer.read(self._tensors.read, number))
         small = delta.small(layer.family, factors)
         return delta.dense(layer.family, factors) if small is None else small
 

@@ -17,6 +17,7 @@ from registry.errors import UnsupportedKind
 from registry.lora import delta
 from registry.lora.keys import read_layers
 from registry.lora.sketch import Sketch
+from registry.lora.tensors import number
 from registry.measured import EXPLODING, INCOMPLETE, INFINITE, NAN, OK, UNTRAINED
 
 if TYPE_CHECKING:
@@ -45,6 +46,10 @@ class Tensors(Protocol):
     @property
     def names(self) -> Iterable[str]:
         """Their names, in the order of their data."""
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """What is told beside them."""
 
     def read(self, name: str) -> Floats:
         """Return one in an array of its own; raises UnsupportedKind, UnreadableFile."""
@@ -127,13 +132,13 @@ def fingerprint(tensors: Tensors, before: Callable[[], object] = lambda: None) -
 
     Raises UnsupportedKind where no tensor belongs to an adapter of a known family, and what reading raises.
     """
-    found = read_layers(tensors.names)
+    found = read_layers(tensors.names, tensors.metadata)
     if not found.layers:
         raise UnsupportedKind("no tensor of this file is a factor of an adapter that we know")
     sums = _Sums()
     for layer in found.layers:
         before()
-        factors = {role: tensors.read(name) for role, name in layer.factors.items()}
+        factors = layer.read(tensors.read, number)
         if layer.family in PARAMETERS:
             sums.basis = "parameters"
         elif "magnitude" in factors and sums.basis == "change":

@@ -10,9 +10,10 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from registry.identify.reading import take_apart
+from registry.lora.adapter_config import Alphas
 from registry.lora.layers import (
     ENCODER_PREFIXES,
     ENDS,
@@ -26,8 +27,9 @@ from registry.lora.layers import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
+Array = TypeVar("Array")
 FAMILIES: Final = ("lora", "loha", "lokr", "oft", "glora", "ia3", "diff", "norm")
 """Families of factors that change a layer, the first that a layer has tells which rule it follows."""
 
@@ -50,6 +52,7 @@ class Layer:
     `part` is `unet` (also of transformers), `te1`..., `vae`; `name` the canonical one; `written` what the
     file calls it, without prefix and factor; `family` one of `FAMILIES`; `factors` tensor names by role.
     `splits` are the layers of which a fused one consists, by their rows, and empty for one that is none.
+    `alpha` is that of the configuration beside the tensors, where these have none.
     """
 
     part: str
@@ -58,6 +61,12 @@ class Layer:
     family: str
     factors: Mapping[str, str]
     splits: tuple[Split, ...] = ()
+    alpha: float | None = None
+
+    def read(self, read: Callable[[str], Array], number: Callable[[float], Array]) -> dict[str, Array]:
+        """Return its factors by role, `read` by their names; `number` makes one of what is not a tensor."""
+        found = {role: read(name) for role, name in self.factors.items()}
+        return found if self.alpha is None else {**found, "alpha": number(self.alpha)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +83,9 @@ class _Gathered:
     families: dict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
 
 
-def read_layers(names: Iterable[str]) -> Layers:
+def read_layers(names: Iterable[str], metadata: Mapping[str, str] | None = None) -> Layers:
     """Gather the tensors of a file by the layer they change; of two for one factor the first counts."""
+    alphas = Alphas(metadata)
     gathered: dict[tuple[str, str], _Gathered] = {}
     strays: list[str] = []
     for name in names:
@@ -94,7 +104,7 @@ def read_layers(names: Iterable[str]) -> Layers:
             roles[suffix.role] = name
     layers: list[Layer] = []
     for (part, written), found in gathered.items():
-        layer = _layer(part, written, found.families)
+        layer = _layer(part, written, found.families, alphas)
         if layer is not None:
             layers.append(layer)
         used = set() if layer is None else set(layer.factors.values())
@@ -102,7 +112,9 @@ def read_layers(names: Iterable[str]) -> Layers:
     return Layers(tuple(layers), tuple(strays))
 
 
-def _layer(part: str, written: str, families: Mapping[str, Mapping[str, str]]) -> Layer | None:
+def _layer(
+    part: str, written: str, families: Mapping[str, Mapping[str, str]], alphas: Alphas
+) -> Layer | None:
     """Choose the family that a layer follows and the factors that count; `None` where there is none."""
     family = next((one for one in FAMILIES if one in families), None)
     if family is None:
@@ -115,7 +127,8 @@ def _layer(part: str, written: str, families: Mapping[str, Mapping[str, str]]) -
         if beside != family:
             factors = {**families.get(beside, {}), **factors}
     name, splits = canonical(part, written)
-    return Layer(part, name, written, family, factors, splits)
+    alpha = alphas.of(part, written) if family == "lora" and "alpha" not in factors else None
+    return Layer(part, name, written, family, factors, splits, alpha)
 
 
 @lru_cache(maxsize=_REMEMBERED)

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from registry.lora.numbers import decode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from registry.hashing.contents import OpenTensors
     from registry.lora.numbers import Floats
+
+
+def number(value: float) -> Floats:
+    """Return a number as a tensor without dimensions."""
+    return np.full((), value, np.float32)
 
 
 class FloatTensors:
@@ -23,6 +30,11 @@ class FloatTensors:
     def names(self) -> Iterable[str]:
         """Their names, in the order of their data."""
         return self._raw.names
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """What the header tells beside them."""
+        return self._raw.metadata
 
     def read(self, name: str) -> Floats:
         """Return one in an array of its own; raises UnsupportedKind, UnreadableFile."""

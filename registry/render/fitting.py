@@ -110,7 +110,7 @@ def fit(name: str, tensors: OpenTensors, base: BaseModel, *, partly: bool = Fals
     Raises WrongBase where the base model lacks a layer or has it in another shape, unless it may fit `partly`
     (at all it must), UnsupportedKind for families and numbers that there is no rule for, UnreadableFile.
     """
-    layers = read_layers(tensors.names).layers
+    layers = read_layers(tensors.names, tensors.metadata).layers
     if not layers:
         raise UnsupportedKind(f"no tensor of {name} is a factor of an adapter that we know")
     hits: list[Hit] = []
@@ -135,7 +135,9 @@ def _hits(layer: Layer, tensors: OpenTensors, base: BaseModel) -> list[Hit]:
     if any(module is None for module in modules):
         return []
     device = modules[0].weight.device
-    factors = {role: as_floats(tensors, name, device) for role, name in layer.factors.items()}
+    factors = layer.read(
+        lambda name: as_floats(tensors, name, device), lambda value: torch.tensor(value, device=device)
+    )
     if not layer.splits:
         hit = Hit(modules[0], layer, factors)
         return [hit] if _has_shape(hit) else []

@@ -119,8 +119,9 @@ def cast(arrays: Arrays, kind: type[np.generic]) -> Arrays:
 class Held:
     """Tensors in memory, as `registry.lora.fingerprint.Tensors`."""
 
-    def __init__(self, arrays: Arrays) -> None:
+    def __init__(self, arrays: Arrays, metadata: Mapping[str, str] | None = None) -> None:
         self.arrays = arrays
+        self.metadata = metadata or {}
 
     @property
     def names(self) -> list[str]:
