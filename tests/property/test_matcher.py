@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hypothesis import given, settings
@@ -61,6 +62,10 @@ def test_the_values_of_a_field_are_alternatives(node: Node, record: SearchRecord
 @UNTIMED
 @given(LEAVES, RECORDS)
 def test_what_is_found_by_a_word_is_found_by_its_beginning(node: Node, record: SearchRecord) -> None:
+    if isinstance(node, Text) and node.phrase:
+        # Phrases that are only begun are not looked for in tags and comments.
+        header = {name: value for name, value in record.header.items() if name != "comment"}
+        record = replace(record, tags=(), description=None, header=header)
     if isinstance(node, Text) and matches(Text(node.text, phrase=node.phrase), record):
         assert matches(Text(node.text, prefix=True, phrase=node.phrase), record)
 
