@@ -79,6 +79,11 @@ class Fingerprinting:
         self.registry.jobs.start(FINGERPRINT, self._key, {**_spec(""), "idle": True})
         return True
 
+    def left(self) -> int:
+        """Return how many loras of this machine are hashed and not measured yet."""
+        with self.registry.catalog.read() as conn:
+            return count_due(conn, self.registry.machine_id, VERSION)
+
     def told(self) -> dict[str, object]:
         """Tell how far the measuring of this process is, as the status has it."""
         progress = self.progress

@@ -9,7 +9,7 @@ import typer
 
 from cli.interrupt import stopping_with
 from cli.options import given, settings_of, verb
-from cli.output import emit_json, pairs
+from cli.output import emit_json, hint, say
 from cli.queries import TakesQuery, requoted
 
 ORDER: Final = 58
@@ -61,11 +61,8 @@ def fingerprint(
     if given(context).json:
         emit_json(told)
         return
-    names = {
-        "unsupported": "of a kind that cannot be measured",
-        "unreadable": "files that cannot be read now",
-    }
-    pairs(
-        [(text, told[name]) for name, text in names.items() if told.get(name)],
-        under=f"measured {told['measured']} of {told['total']}",
-    )
+    say(f"measured {told['measured']} of {told['total']}")
+    if told.get("unsupported"):
+        hint(f"of a kind that cannot be measured: {told['unsupported']}; `loras search health:unsupported`")
+    if told.get("unreadable"):
+        hint(f"files that cannot be read now, left for another time: {told['unreadable']}")

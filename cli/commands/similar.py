@@ -61,10 +61,16 @@ def similar(
         fingerprinting = Fingerprinting(registry, finding(registry))
         try:
             found = fingerprinting.relatives(lora_id, limit=limit, least=least, exact=exact)
+            left = fingerprinting.left()
         finally:
             fingerprinting.close()
     if given(context).json:
         emit_json(found)
+        return
+    if left:
+        hint(f"{left} loras are not measured yet: `loras fingerprint` does that")
+    if not found.items:
+        hint(f"nothing is like it among {found.measured} measured loras")
         return
     table(
         _COLUMNS,
@@ -79,7 +85,5 @@ def similar(
             for item in found.items
         ],
     )
-    if not found.items:
-        hint(f"nothing is like it among {found.measured} measured loras")
     if found.parents:
         hint(f"it is a weighted sum of {' and '.join(map(str, found.parents))}")
