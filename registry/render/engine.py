@@ -75,6 +75,8 @@ class Engine:
         self.pipe = pipe
         self.most = most
         self.base = base_of(pipe)
+        # Of the base model itself: what one sampler adds to it is not for the next one.
+        self._schedule = pipe.scheduler.config
         pipe.set_progress_bar_config(disable=True)
 
     def draw(
@@ -90,7 +92,7 @@ class Engine:
         `step` is told how many steps of how many are done of the batch at hand, `cancelled` asked before
         each. Raises Cancelled, after which the model is as it was, and BadRequest for an unknown sampler.
         """
-        self.pipe.scheduler = scheduler_of(look.sampler, self.pipe.scheduler.config)
+        self.pipe.scheduler = scheduler_of(look.sampler, self._schedule)
         waiting = deque(enumerate(cells))
         while waiting:
             batch = [waiting.popleft() for _ in range(min(self.most, len(waiting)))]

@@ -141,6 +141,13 @@ def test_a_picture_of_nothing_is_told(engine: Engine) -> None:
         weight.data = kept
 
 
+def test_the_sampler_of_the_batch_before_does_not_matter(engine: Engine) -> None:
+    cells, euler = [Cell("a cat", 1)], replace(LOOK, sampler="Euler")
+    first = drawn(engine, cells, euler)[0]
+    drawn(engine, cells, replace(LOOK, sampler="DPM++ 2M Karras"))
+    np.testing.assert_array_equal(pixels(drawn(engine, cells, euler)[0]), pixels(first))
+
+
 def test_a_sampler_that_there_is_not_is_refused(engine: Engine) -> None:
     with pytest.raises(BadRequest, match="ancestral"):
         drawn(engine, [Cell("x", 1)], replace(LOOK, sampler="ancestral"))
