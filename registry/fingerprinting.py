@@ -155,6 +155,9 @@ class Fingerprinting:
             done = bench.run(self.registry.mounted_roots(), among, anew=bool(said.get("anew")))
         finally:
             self.progress = None
+        if done.measured + done.unreadable < done.total:
+            # Something else was to be done first; that nothing changes meanwhile means nothing.
+            self._looked = None
         return {name: getattr(done, name) for name in Measuring.__slots__}
 
     def _exactly(self, found: Relatives) -> Relatives:

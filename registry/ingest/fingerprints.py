@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from registry.catalog.fingerprints import DueFile, count_due, due, keep_fingerprint
-from registry.errors import Cancelled, ReaderFailed, UnreadableFile
+from registry.errors import Cancelled, ReaderFailed, RegistryError, UnreadableFile
+from registry.ingest.derive import reader_failed
 from registry.ingest.measuring import MeasureTask, Weighed, measure, unmeasured
 from registry.ingest.paths import absolute, long_path
 from registry.lora.fingerprint import VERSION
@@ -112,6 +113,10 @@ class Bench:
             if self.cancelled():
                 raise
             return Weighed(unmeasured(str(error)))
+        except RegistryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a stranger's file must never end the work on the others
+            return Weighed(unmeasured(str(reader_failed(error))))
         if isinstance(found, ReaderFailed):
             return Weighed(unmeasured("the process that measured it stopped; the file may be hostile"))
         return found

@@ -61,6 +61,8 @@ def measure(task: MeasureTask, seconds: float = _SECONDS) -> Weighed:
             found = fingerprint(tensors, before)
     except UnsupportedKind as error:
         return Weighed(unmeasured(str(error)))
+    except MemoryError:
+        return Weighed(unmeasured("measuring it takes more memory than there is"))
     return Weighed(_told(found), _unit(found.unet), _unit(found.te))
 
 
@@ -78,7 +80,10 @@ def compare_files(task: PairTask) -> dict[str, float | None]:
     Raises UnsupportedKind, FileChanged, UnreadableFile, NotARegularFile.
     """
     with _opened(task.first) as first, _opened(task.second) as second:
-        return {part: angle.cosine for part, angle in compare(first, second).items()}
+        try:
+            return {part: angle.cosine for part, angle in compare(first, second).items()}
+        except MemoryError:
+            raise UnsupportedKind("comparing them takes more memory than there is") from None
 
 
 @contextmanager

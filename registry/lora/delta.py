@@ -28,6 +28,9 @@ Array = Any
 _RANKS: Final = {"lora": ("down", 0), "loha": ("w1_b", 0), "glora": ("a2", 0)}
 """Which factor tells the rank of a family, and on which axis."""
 _AT_ONCE: Final = 1 << 22
+MOST: Final = 1 << 28
+"""Elements of one layer or tensor: twice the largest layers there are. A small file can claim far more."""
+MOST_RANK: Final = 4096
 _EPSILON: Final = 1.1920929e-07  # of 32-bit numbers, as the trainers have it
 
 
@@ -76,6 +79,9 @@ def small(family: str, factors: Mapping[str, Array]) -> Small | None:
     down = down.reshape(down.shape[0], -1) if mid is None else _core(mid, down)
     if up.shape[1] != down.shape[0]:
         raise UnsupportedKind(f"factors that do not fit: {up.shape[1]} columns, {down.shape[0]} rows")
+    if up.shape[1] > MOST_RANK:
+        raise UnsupportedKind(f"a rank of {up.shape[1]}, more than {MOST_RANK}")
+    _require_modest(up.shape[0], down.shape[1])
     return Small(up, down)
 
 
@@ -140,6 +146,7 @@ def kronecker(factors: Mapping[str, Array]) -> tuple[Array, Array]:
                 up, down = _half(factors, name)
                 whole = up @ down
             found.append(_matrix(whole))
+    _require_modest(*(found[0].shape[axis] * found[1].shape[axis] for axis in (0, 1)))
     return found[0] * scale_of("lokr", factors), found[1]
 
 
@@ -163,6 +170,11 @@ def _fitting(family: str) -> Iterator[None]:
         yield
     except (KeyError, ValueError, IndexError, RuntimeError) as error:
         raise UnsupportedKind(f"factors of {family} that are missing or do not fit: {error}") from error
+
+
+def _require_modest(rows: int, columns: int) -> None:
+    if rows * columns > MOST:
+        raise UnsupportedKind(f"a layer of {rows:,} x {columns:,}, more than there are")
 
 
 def _given(weight: Array | None) -> Array:
@@ -201,6 +213,7 @@ def _hadamard(factors: Mapping[str, Array]) -> tuple[tuple[Array, Array], tuple[
         with _fitting("loha"):
             pairs.append(_half(factors, name))
     (up1, down1), second = pairs
+    _require_modest(up1.shape[0], down1.shape[1])
     return (up1 * scale_of("loha", factors), down1), second
 
 

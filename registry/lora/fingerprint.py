@@ -16,7 +16,7 @@ import numpy as np
 from registry.errors import UnsupportedKind
 from registry.lora import delta
 from registry.lora.keys import read_layers
-from registry.lora.sketch import Sketch
+from registry.lora.sketch import SIZE, Sketch
 from registry.lora.tensors import number
 from registry.measured import EXPLODING, INCOMPLETE, INFINITE, NAN, OK, UNTRAINED
 
@@ -38,6 +38,7 @@ PARAMETERS: Final = ("oft", "ia3", "glora")
 """Families whose ΔW needs the base model, and of which the parameters are measured."""
 _JITTER: Final = 1e-6
 _LARGEST_SPECTRUM: Final = 160
+_MOST_FOLDED: Final = 1 << 24
 
 
 class Tensors(Protocol):
@@ -180,10 +181,16 @@ def _add_layer(sums: _Sums, layer: Layer, factors: Mapping[str, Floats]) -> None
         found = delta.small(layer.family, factors)
         if found is not None:
             _add_small(sums, layer, found)
-        elif layer.family == "lokr" and not layer.splits:
-            _add_kronecker(sums, layer, *delta.kronecker(factors))
+        elif layer.family == "lokr" and not layer.splits and _is_flat(pair := delta.kronecker(factors)):
+            _add_kronecker(sums, layer, *pair)
         else:
             _add_dense(sums, layer, factors)
+
+
+def _is_flat(pair: tuple[Floats, Floats]) -> bool:
+    """Whether the rows of a Kronecker product can be added up in little room without making it."""
+    first, second = pair
+    return len(first) * SIZE * int(second.shape[1]) <= _MOST_FOLDED
 
 
 def _add_small(sums: _Sums, layer: Layer, found: delta.Small) -> None:

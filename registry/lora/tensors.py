@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from registry.errors import UnsupportedKind
+from registry.formats.elements import count_elements
+from registry.lora.delta import MOST
 from registry.lora.numbers import decode
 
 if TYPE_CHECKING:
@@ -38,5 +41,8 @@ class FloatTensors:
 
     def read(self, name: str) -> Floats:
         """Return one in an array of its own; raises UnsupportedKind, UnreadableFile."""
+        elements = count_elements(self._raw.names[name].shape)
+        if elements is None or elements > MOST:
+            raise UnsupportedKind(f"a tensor of more than {MOST:,} numbers")
         dtype, shape, data = self._raw.read_raw(name)
         return decode(dtype, data, shape)

@@ -239,6 +239,26 @@ def test_a_file_that_kills_whoever_measures_it_is_told(tmp_path: Path, *, twice:
         assert ("hostile" in (found.problem or "")) is twice
 
 
+class Failing(Deriver):
+    """Child processes that fail over files of one name in a way that nobody thought of."""
+
+    def call(self, work: Any, asked: Any, cancelled: Any = None) -> Any:  # noqa: ARG002 - as it is there
+        if "base" in str(asked.path):
+            raise ZeroDivisionError("nobody thought of that")
+        return work(asked)
+
+
+def test_a_failure_of_ours_over_one_file_is_told_and_ends_no_other(tmp_path: Path) -> None:
+    with measured(tmp_path, kin) as (shelf, _):
+        bench = Bench(shelf.registry.catalog, shelf.registry.machine_id, Failing(0))
+        done = bench.run(shelf.registry.mounted_roots())
+        assert (done.measured, done.unsupported) == (6, 1)
+        with shelf.registry.catalog.read() as conn:
+            found = fingerprint_of(conn, id_of(shelf, "base"))
+        assert found is not None
+        assert "ZeroDivisionError" in (found.problem or "")
+
+
 def test_a_child_process_measures_as_this_one_does(tmp_path: Path) -> None:
     path = written(tmp_path / "a.safetensors", BASE)
     stat = path.stat()

@@ -185,6 +185,37 @@ def test_what_depends_on_the_base_model_is_measured_as_it_is_and_says_so() -> No
     assert abs(cosine(turned.unet, measured(oft(seed=9)).unet)) < 0.3
 
 
+@pytest.mark.parametrize(
+    "factors",
+    [
+        # A few hundred kilobytes that claim layers and ranks of terabytes.
+        {"lora_up.weight": (1, 100_000), "lora_down.weight": (100_000, 1)},
+        {"lora_up.weight": (200_000, 1), "lora_down.weight": (1, 200_000)},
+        {
+            "hada_w1_a": (90_000, 1),
+            "hada_w1_b": (1, 90_000),
+            "hada_w2_a": (90_000, 1),
+            "hada_w2_b": (1, 90_000),
+        },
+        {"lokr_w1": (1, 90_000), "lokr_w2": (90_000, 1)},
+        {"lokr_w1": (90_000, 1), "lokr_w2": (1, 90_000)},
+    ],
+)
+def test_a_small_file_that_claims_a_huge_layer_takes_no_more_than_others(
+    factors: dict[str, tuple[int, int]],
+) -> None:
+    huge = {f"{QUERY}.{role}": np.zeros(shape, np.float32) for role, shape in factors.items()}
+    found = measured({**huge, **lora(ENCODER)})
+    assert found.health == ("incomplete",)
+    assert found.te is not None
+
+
+def test_a_flat_and_a_tall_kronecker_product_are_measured_alike() -> None:
+    tall = {f"{QUERY}.lokr_w1": numbers(4000, 1), f"{QUERY}.lokr_w2": numbers(2, 40, seed=1)}
+    whole = {f"{QUERY}.diff": np.kron(*tall.values())}
+    np.testing.assert_allclose(sketch(measured(tall)), sketch(measured(whole)), atol=1e-4)
+
+
 def test_a_file_without_an_adapter_is_refused() -> None:
     with pytest.raises(UnsupportedKind):
         measured({"model.diffusion_model.input_blocks.0.0.weight": numbers(8, 4)})
