@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from registry.hashing.contents import open_tensors
-from registry.render.batched import Batched
+from registry.render.batched import batched
 from registry.render.fitting import fit
-from registry.render.patch import Merged
+from registry.render.patch import merged
 from tests.support.adapters import written
 from tests.support.fitted import arrays_for, base_of
 from tests.support.pipelines import tiny_sd15, tiny_sdxl
@@ -93,7 +93,7 @@ class Bench:
     def batched(self) -> None:
         """Read all adapters and draw them at once."""
         pairs = [(self.fitted(path), 1.0) for path in self.paths]
-        with Batched(pairs):
+        with batched(pairs):
             self.drawn(list(range(len(pairs))))
 
     def bare(self) -> None:
@@ -108,24 +108,24 @@ class Bench:
 
     def merged(self) -> None:
         """Merge and restore one adapter."""
-        with Merged((self.adapters[0], 1.0)):
+        with merged((self.adapters[0], 1.0)):
             pass
 
     def figures(self) -> dict[str, Any]:
         """Return what was measured."""
         modules = len(self.adapters[0].hits)
-        naive, batched, bare = cpu(self.naive), cpu(self.batched), cpu(self.bare)
-        with Batched([(adapter, 1.0) for adapter in self.adapters]):
+        naive, together, bare = cpu(self.naive), cpu(self.batched), cpu(self.bare)
+        with batched([(adapter, 1.0) for adapter in self.adapters]):
             drawing = cpu(self.bare)
-        loaded, merged = cpu(self.loaded), cpu(self.merged)
+        loaded, put_on = cpu(self.loaded), cpu(self.merged)
         number = len(self.paths)
         return {
             "modules": modules,
             "batched": {
                 "naive_ms_a_picture": round(naive / number * 1000, 1),
-                "batched_ms_a_picture": round(batched / number * 1000, 1),
+                "batched_ms_a_picture": round(together / number * 1000, 1),
                 "bare_ms_a_picture": round(bare / number * 1000, 1),
-                "naive_to_batched": round(naive / batched, 2),
+                "naive_to_batched": round(naive / together, 2),
                 "target": 4.0,
                 "drawing_alone_ms_a_picture": round(drawing / number * 1000, 1),
                 "bare_to_drawing": round(bare / drawing, 2),
@@ -133,8 +133,8 @@ class Bench:
             },
             "merged": {
                 "load_unload_ms_a_module": round(loaded / modules * 1000, 3),
-                "merge_restore_ms_a_module": round(merged / modules * 1000, 3),
-                "ratio": round(loaded / merged, 1),
+                "merge_restore_ms_a_module": round(put_on / modules * 1000, 3),
+                "ratio": round(loaded / put_on, 1),
                 "target": 10.0,
             },
         }

@@ -15,6 +15,7 @@ from registry.catalog.showing import known_of
 from registry.errors import BadRequest, Cancelled
 from registry.exported import MOST_TOLD, ExportTally, ExportWish
 from registry.search.chosen import choose
+from registry.searching import MOST_LORAS
 from registry.wire.exports import TABLE, export_of
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 EXPORT: Final = "export"
 # So much of it stays with the job, for lists of jobs are sent as a whole.
 _KEPT: Final = 200
-MOST_LORAS: Final = 10_000_000
 _PREVIEWS: Final = frozenset({"image/png", "image/jpeg", "image/webp"})
 
 

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _NEGATIVE: Final = "Negative prompt: "
-_PAIR: Final = re.compile(r'\s*([\w /+-]{1,100}):\s*("(?:\\.|[^\\"])*"|[^,]*)(?:,|$)')
+_PAIR: Final = re.compile(r'([\w /+-]{1,100}):\s*("(?:\\.|[^\\"])*"|[^,]*)(?:,|$)')
 _LEAST_PAIRS: Final = 3
 _MOST: Final = 1_000_000
+_LONGEST: Final = 20_000
+"""Characters of a line of parameters; what is longer is none."""
 _NAME: Final = re.compile(r"[:,<>\n\r]")
 
 
@@ -43,7 +45,7 @@ def read_infotext(text: str) -> Infotext:
     """Read such a text, of strangers too; a last line of less than three parameters belongs to a prompt."""
     lines = text[:_MOST].strip().split("\n")
     parameters: dict[str, str] = {}
-    pairs = _PAIR.findall(lines[-1])
+    pairs = _PAIR.findall(lines[-1]) if len(lines[-1]) <= _LONGEST else []
     if len(pairs) >= _LEAST_PAIRS:
         lines.pop()
         for name, value in pairs:

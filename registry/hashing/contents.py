@@ -6,16 +6,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from registry.errors import FileChanged, UnreadableFile
-from registry.formats.safetensors import header_span, parse
+from registry.formats.safetensors import parse
 from registry.hashing.opening import FileStat, display, open_regular, read_at, reading, stat_open
+from registry.hashing.reader import head_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from registry.formats.header import Header, Tensor
     from registry.hashing.opening import AnyPath
-
-_HEAD = 128 * 1024
 
 
 class RawTensor(NamedTuple):
@@ -55,14 +54,9 @@ def open_tensors(path: AnyPath, expected: FileStat | None = None) -> Iterator[Op
     of `expected`, or are others at the end of the block, NotARegularFile.
     """
     with open_regular(path) as descriptor:
-        before = stat_open(descriptor)
+        data, before = head_of(descriptor, path)
         if expected is not None and before[:2] != expected[:2]:
             raise FileChanged(f"the file changed since it was last seen: {display(path)}")
-        with reading(path):
-            data = read_at(descriptor, min(_HEAD, before.size), 0)
-            span = header_span(data, before.size)
-            if span > len(data):
-                data += read_at(descriptor, span - len(data), len(data))
         header = parse(data, before.size)
         if not header.verdict.accepted:
             raise UnreadableFile(f"{display(path)} is no whole safetensors file: {header.verdict.detail}")

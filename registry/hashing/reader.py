@@ -54,7 +54,7 @@ def read_head(path: AnyPath) -> Head:
     One read, a second one only for headers over 128 KiB. Raises UnreadableFile, NotARegularFile.
     """
     with open_regular(path) as descriptor:
-        return _head(descriptor, path)
+        return head_of(descriptor, path)
 
 
 def read_quick(path: AnyPath) -> QuickHead:
@@ -63,7 +63,7 @@ def read_quick(path: AnyPath) -> QuickHead:
     Raises UnreadableFile, NotARegularFile.
     """
     with open_regular(path) as descriptor:
-        data, state = _head(descriptor, path)
+        data, state = head_of(descriptor, path)
         start = max(state.size - TAIL_SIZE, 0)
         if len(data) >= state.size:
             tail = data[start:]
@@ -116,7 +116,7 @@ def hash_file(  # noqa: PLR0913 - each option is independent of the others and h
 
 def _attempt(path: AnyPath, watcher: Watcher, expected: FileStat | None, threads: int) -> HashedFile | None:
     with open_regular(path) as descriptor:
-        data, before = _head(descriptor, path)
+        data, before = head_of(descriptor, path)
         if expected is not None and before[:2] != expected[:2]:
             raise FileChanged(f"the file changed since it was last seen: {display(path)}")
         header = parse(data, before.size)
@@ -136,7 +136,8 @@ def _attempt(path: AnyPath, watcher: Watcher, expected: FileStat | None, threads
     return HashedFile(digests.hashes(), header, after)
 
 
-def _head(descriptor: int, path: AnyPath) -> Head:
+def head_of(descriptor: int, path: AnyPath) -> Head:
+    """Return the head of an open file; raises UnreadableFile."""
     state = stat_open(descriptor)
     with reading(path):
         data = read_at(descriptor, min(HEAD_SIZE, state.size), 0)

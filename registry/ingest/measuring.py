@@ -15,7 +15,7 @@ from registry.hashing.opening import FileStat
 from registry.lora.compare import compare
 from registry.lora.fingerprint import VERSION, Fingerprint, fingerprint
 from registry.lora.tensors import FloatTensors
-from registry.measured import UNSUPPORTED, Measured, MeasuredBlock
+from registry.measured import UNSUPPORTED, Measured
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,7 +106,7 @@ def _told(found: Fingerprint) -> Measured:
         found.te_norm,
         found.spectral,
         found.effective_rank,
-        tuple(MeasuredBlock(block.part, block.name, block.layers, block.norm) for block in found.blocks),
+        found.blocks,
         found.version,
         0,
     )

@@ -6,9 +6,10 @@ huggingface/diffusers src/diffusers/loaders/lora_base.py, huggingface/peft src/p
 
 from __future__ import annotations
 
-import json
 import math
 from typing import TYPE_CHECKING, Final
+
+from registry.formats.values import OddValueError, json_object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +23,6 @@ _COMPONENTS: Final = {
     "text_encoder_2": "te2",
     "text_encoder_3": "te3",
 }
-_MOST: Final = 1_000_000
 
 
 class Alphas:
@@ -31,12 +31,9 @@ class Alphas:
     def __init__(self, metadata: Mapping[str, str] | None = None) -> None:
         self._usual: dict[str, float] = {}
         self._named: dict[str, dict[str, float]] = {}
-        told = (metadata or {}).get(KEY, "")
         try:
-            config = json.loads(told) if 0 < len(told) <= _MOST else {}
-        except (ValueError, RecursionError):
-            config = {}
-        if not isinstance(config, dict):
+            config = json_object((metadata or {}).get(KEY, "")) or {}
+        except OddValueError:
             return
         for component, part in _COMPONENTS.items():
             alpha, rank = (_number(config.get(f"{component}.{name}")) for name in ("lora_alpha", "r"))

@@ -18,7 +18,7 @@ from registry.lora import delta
 from registry.lora.keys import read_layers
 from registry.lora.sketch import SIZE, Sketch
 from registry.lora.tensors import number
-from registry.measured import EXPLODING, INCOMPLETE, INFINITE, NAN, OK, UNTRAINED
+from registry.measured import EXPLODING, INCOMPLETE, INFINITE, NAN, OK, UNTRAINED, MeasuredBlock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -57,16 +57,6 @@ class Tensors(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
-    """One block of a part of the base model: by how much its layers change together (Frobenius norm)."""
-
-    part: str
-    name: str
-    layers: int
-    norm: float
-
-
-@dataclass(frozen=True, slots=True)
 class Fingerprint:
     """What the weights of one adapter tell; `health` are keys of `registry.measured.HEALTH`.
 
@@ -85,7 +75,7 @@ class Fingerprint:
     te_norm: float
     spectral: float | None
     effective_rank: float | None
-    blocks: tuple[Block, ...]
+    blocks: tuple[MeasuredBlock, ...]
     unet: Floats | None
     te: Floats | None
     version: int = VERSION
@@ -292,7 +282,7 @@ def _add_parameters(sums: _Sums, layer: Layer, factors: Mapping[str, Floats]) ->
 
 def _finished(sums: _Sums, layers: int) -> Fingerprint:
     blocks = tuple(
-        Block(part, name, sums.layers[part, name], float(np.sqrt(square)))
+        MeasuredBlock(part, name, sums.layers[part, name], float(np.sqrt(square)))
         for (part, name), square in sums.squares.items()
     )
     norms = {"unet": 0.0, "te": 0.0}

@@ -9,7 +9,8 @@ layer dense: one matrix for each.
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, Self
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -18,50 +19,33 @@ from torch.nn import functional
 from registry.errors import UnsupportedKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from types import TracebackType
+    from collections.abc import Callable, Iterator, Sequence
 
     from registry.render.fitting import Adapter, Hit
 
 
-class Batched:
-    """Adapters on a base model, one for each row of a batch, until `restore` or the end of the block.
+@contextmanager
+def batched(adapters: Sequence[tuple[Adapter, float]]) -> Iterator[None]:
+    """Put adapters on a base model, one for each row of a batch, for as long as the block lasts.
 
-    The model itself is not changed; each row is as if its adapter were alone.
+    The weights are not touched; each row is as if its adapter were alone.
     """
-
-    def __init__(self, adapters: Sequence[tuple[Adapter, float]]) -> None:
-        self._changed: list[Any] = []
-        by_module: dict[Any, list[tuple[Hit, float] | None]] = defaultdict(lambda: [None] * len(adapters))
-        for place, (adapter, weight) in enumerate(adapters):
-            if weight == 0:
-                continue
-            for hit in adapter.hits:
-                if by_module[hit.module][place] is not None:
-                    raise UnsupportedKind(f"{adapter.name} changes {hit.layer.name} twice")
-                by_module[hit.module][place] = (hit, weight)
-        try:
-            for module, hits in by_module.items():
-                module.forward = _forward(module, hits)
-                self._changed.append(module)
-        except BaseException:
-            self.restore()
-            raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.restore()
-
-    def restore(self) -> None:
-        """Let the model do what it did."""
-        for module in self._changed:
+    by_module: dict[Any, list[tuple[Hit, float] | None]] = defaultdict(lambda: [None] * len(adapters))
+    for place, (adapter, weight) in enumerate(adapters):
+        for hit in adapter.hits if weight else ():
+            if by_module[hit.module][place] is not None:
+                raise UnsupportedKind(f"{adapter.name} changes {hit.layer.name} twice")
+            by_module[hit.module][place] = (hit, weight)
+    changed: list[Any] = []
+    try:
+        for module, hits in by_module.items():
+            module.forward = _forward(module, hits)
+            changed.append(module)
+        yield
+    finally:
+        for module in changed:
             # The forward of its class is seen again.
             module.__dict__.pop("forward", None)
-        self._changed.clear()
 
 
 @torch.no_grad()

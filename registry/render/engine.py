@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 
 from registry.errors import Cancelled
-from registry.render.batched import Batched
+from registry.render.batched import batched
 from registry.render.fitting import Adapter, BaseModel
-from registry.render.patch import Merged
+from registry.render.patch import merged
 from registry.render.samplers import scheduler_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     import numpy as np
     from numpy.typing import NDArray
@@ -178,9 +179,9 @@ def base_of(pipe: Any) -> BaseModel:
     return BaseModel({part: model for part, model in parts.items() if model is not None})
 
 
-def _put_on(cells: Sequence[Cell]) -> Merged | Batched:
+def _put_on(cells: Sequence[Cell]) -> AbstractContextManager[None]:
     """Put the adapters of a batch on the model: merged where it is one for all."""
     first = cells[0]
     if all(cell.adapter is first.adapter and cell.weight == first.weight for cell in cells):
-        return Merged() if first.adapter is None else Merged((first.adapter, first.weight))
-    return Batched([(cell.adapter or _NOTHING, cell.weight) for cell in cells])
+        return merged() if first.adapter is None else merged((first.adapter, first.weight))
+    return batched([(cell.adapter or _NOTHING, cell.weight) for cell in cells])

@@ -18,7 +18,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from registry.catalog.fingerprints import extent, sketches_after
-from registry.errors import IndexTaken
+from registry.errors import IndexDamaged, IndexTaken
 from registry.lora.fingerprint import VERSION
 from registry.lora.sketch import SIZE
 
@@ -80,7 +80,8 @@ class Likeness:
     def nearest(self, lora_id: int, limit: int, least: float) -> tuple[list[Near], int]:
         """Return the loras of at least that cosine to one, the most alike first, and how many are held.
 
-        None where that lora has no sketch. Raises IndexTaken where another process takes too long.
+        None where that lora has no sketch. Raises IndexTaken where another process takes too long, and
+        IndexDamaged where the file cannot be written.
         """
         held = self._refreshed()
         places = np.flatnonzero(held.ids == lora_id)
@@ -115,11 +116,16 @@ class Likeness:
         with self._turn:
             if self._now is not None and _is_of(self._now.state, current):
                 return self._now
-            state = self._state()
-            if state is None or not _is_of(state, current):
-                state = self._followed()
-            self._now = self._opened(state)
+            try:
+                self._now = self._opened(self._current(current))
+            except FileNotFoundError:
+                # Another process has just made it anew.
+                self._now = self._opened(self._current(current))
             return self._now
+
+    def _current(self, current: Extent) -> _State:
+        state = self._state()
+        return state if state is not None and _is_of(state, current) else self._followed()
 
     def _state(self) -> _State | None:
         try:
@@ -143,8 +149,8 @@ class Likeness:
 
     def _followed(self) -> _State:
         """Bring the file up to date with the catalog, one process after the other."""
-        self._folder.mkdir(parents=True, exist_ok=True)
         try:
+            self._folder.mkdir(parents=True, exist_ok=True)
             with FileLock(self._folder / "writer.lock", timeout=_PATIENCE), self._catalog.read() as conn:
                 current = extent(conn)
                 state = self._state()
@@ -155,6 +161,11 @@ class Likeness:
             raise IndexTaken(
                 "another process makes the list of sketches", remedy="try again in a moment"
             ) from None
+        except OSError as error:
+            raise IndexDamaged(
+                f"the list of sketches cannot be written: {error.strerror}",
+                remedy=f"look at {self._folder} and at how much room there is",
+            ) from error
 
     def _made_anew(self) -> _State:
         old = [each for each in self._folder.glob("sketches-*") if each.is_dir()]

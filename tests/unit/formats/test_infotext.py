@@ -62,3 +62,8 @@ def test_what_is_written_is_read(prompt: str, negative: str, parameters: dict[st
 def test_whatever_a_stranger_writes_is_read(text: str) -> None:
     read = read_infotext(text)
     assert len(read.prompt) + len(read.negative) <= len(text)
+
+
+def test_a_line_made_to_take_for_ever_takes_none() -> None:
+    for line in (" " * 500_000, "a " * 250_000 + ":", "a:" * 250_000, "x" * 19_999):
+        assert read_infotext(f"a cat\n{line}").parameters == {}

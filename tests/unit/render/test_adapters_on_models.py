@@ -13,9 +13,9 @@ torch = oracle("torch")
 oracle("diffusers")
 
 from registry.hashing.contents import open_tensors  # noqa: E402 - only with torch
-from registry.render.batched import Batched  # noqa: E402
+from registry.render.batched import batched  # noqa: E402
 from registry.render.fitting import fit  # noqa: E402
-from registry.render.patch import Merged  # noqa: E402
+from registry.render.patch import merged  # noqa: E402
 from tests.support.adapters import written  # noqa: E402
 from tests.support.fitted import FAMILIES, adapter_of, arrays_for, base_of  # noqa: E402
 
@@ -53,15 +53,15 @@ def test_batched_is_merged_and_both_leave_the_model_as_it_was(pipe: Any, tmp_pat
     before = state(pipe)
     adapter = adapter_of(tmp_path, base, family)
     plain = images(pipe, PROMPTS[:1], [5])
-    with Merged((adapter, 0.8)):
-        merged = images(pipe, PROMPTS[:1], [5])
+    with merged((adapter, 0.8)):
+        one = images(pipe, PROMPTS[:1], [5])
     assert unchanged(pipe, before)
-    with Batched([(adapter, 0.8)]):
-        batched = images(pipe, PROMPTS[:1], [5])
+    with batched([(adapter, 0.8)]):
+        other = images(pipe, PROMPTS[:1], [5])
     assert unchanged(pipe, before)
     assert torch.equal(images(pipe, PROMPTS[:1], [5]), plain)
-    assert (merged - plain).abs().max() > 1e-2
-    assert (merged - batched).abs().max() < 1e-4
+    assert (one - plain).abs().max() > 1e-2
+    assert (one - other).abs().max() < 1e-4
 
 
 def test_every_row_of_a_batch_is_as_if_it_were_alone(pipe: Any, tmp_path: Path) -> None:
@@ -71,13 +71,13 @@ def test_every_row_of_a_batch_is_as_if_it_were_alone(pipe: Any, tmp_path: Path) 
     adapters = [adapter_of(tmp_path, base, f, seed=n, rank=2 + 3 * n) for n, f in enumerate(families)]
     pairs = list(zip(adapters, weights, strict=True))
     seeds = list(range(6))
-    with Batched(pairs):
+    with batched(pairs):
         together = images(pipe, PROMPTS, seeds)
     for place, pair in enumerate(pairs):
-        with Merged(pair):
+        with merged(pair):
             alone = images(pipe, PROMPTS[place : place + 1], [seeds[place]])
         assert (together[place] - alone[0]).abs().max() < 1e-4, families[place]
-    with Batched(pairs[::-1]):
+    with batched(pairs[::-1]):
         turned = images(pipe, PROMPTS[::-1], seeds[::-1])
     assert (turned.flip(0) - together).abs().max() < 1e-4
 
@@ -85,9 +85,9 @@ def test_every_row_of_a_batch_is_as_if_it_were_alone(pipe: Any, tmp_path: Path) 
 def test_weight_zero_is_the_base_to_the_last_bit(pipe: Any, tmp_path: Path) -> None:
     adapter = adapter_of(tmp_path, base_of(pipe), "lora")
     plain = images(pipe, PROMPTS[:2], [1, 2])
-    with Batched([(adapter, 0.0), (adapter, 0.0)]):
+    with batched([(adapter, 0.0), (adapter, 0.0)]):
         assert torch.equal(images(pipe, PROMPTS[:2], [1, 2]), plain)
-    with Merged((adapter, 0.0)):
+    with merged((adapter, 0.0)):
         assert torch.equal(images(pipe, PROMPTS[:2], [1, 2]), plain)
 
 
@@ -95,9 +95,9 @@ def test_several_adapters_are_merged_as_their_sum_and_dora_by_the_base(pipe: Any
     base = base_of(pipe)
     before = state(pipe)
     first, second = adapter_of(tmp_path, base, "lora", seed=1), adapter_of(tmp_path, base, "dora", seed=2)
-    with Merged((first, 0.5), (second, 0.7)):
+    with merged((first, 0.5), (second, 0.7)):
         one = state(pipe)
-    with Merged((second, 0.7), (first, 0.5)):
+    with merged((second, 0.7), (first, 0.5)):
         other = state(pipe)
     assert all((one[name] - other[name]).abs().max() < 1e-6 for name in one)
     assert unchanged(pipe, before)
@@ -107,7 +107,7 @@ def test_half_precision_comes_back_to_the_last_bit(pipe: Any, tmp_path: Path) ->
     pipe.unet.half()
     try:
         before = state(pipe)
-        with Merged((adapter_of(tmp_path, base_of(pipe), "locon"), 1.0)):
+        with merged((adapter_of(tmp_path, base_of(pipe), "locon"), 1.0)):
             assert not unchanged(pipe, before)
         assert unchanged(pipe, before)
     finally:
@@ -137,9 +137,9 @@ def test_the_model_is_whole_again_after_a_failure(pipe: Any, tmp_path: Path) -> 
     base = base_of(pipe)
     before = state(pipe)
     adapter = adapter_of(tmp_path, base, "lora")
-    with pytest.raises(RuntimeError), Merged((adapter, 1.0)):
+    with pytest.raises(RuntimeError), merged((adapter, 1.0)):
         raise RuntimeError
-    with pytest.raises(UnsupportedKind, match="rows for 3"), Batched([(adapter, 1.0)] * 3):
+    with pytest.raises(UnsupportedKind, match="rows for 3"), batched([(adapter, 1.0)] * 3):
         images(pipe, PROMPTS[:2], [1, 2])
     assert unchanged(pipe, before)
     images(pipe, PROMPTS[:2], [1, 2])

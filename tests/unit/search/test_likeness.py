@@ -8,7 +8,7 @@ import pytest
 from filelock import FileLock
 
 from registry.catalog.fingerprints import keep_fingerprint
-from registry.errors import IndexTaken
+from registry.errors import IndexDamaged, IndexTaken
 from registry.lora.fingerprint import VERSION
 from registry.lora.sketch import SIZE
 from registry.measured import Measured
@@ -136,3 +136,13 @@ def test_one_process_after_the_other_makes_it(
     with FileLock(folder / "writer.lock"), pytest.raises(IndexTaken):
         likeness.nearest(1, 5, 0)
     assert likeness.nearest(1, 5, 0) == ([], 1)
+
+
+def test_a_place_that_cannot_be_written_is_named(builder: Builder, tmp_path: Path) -> None:
+    keep(builder, 1, unit(1))
+    place = tmp_path / "likeness"
+    place.write_text("somebody's file", encoding="utf-8")
+    with pytest.raises(IndexDamaged, match="cannot be written") as told:
+        Likeness(builder.catalog, place).nearest(1, 5, 0)
+    assert str(place) in told.value.remedy
+    assert place.read_text(encoding="utf-8") == "somebody's file"
