@@ -285,6 +285,67 @@ class JobView:
     owner: str | None
     error: str | None
     result: object
+    slug: str | None = None
+    called: str | None = None
+    priority: int = 0
+    actor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobLine:
+    """Something that happened during a job, at a time in milliseconds."""
+
+    at: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PieceView:
+    """One piece of a job: the same `key` is the same work, the same `fits` can be done together.
+
+    `state` is `waiting`, `running`, `done`, `failed`, `cancelled` or `left`: there was no time for it.
+    """
+
+    job_id: int
+    place: int
+    key: str
+    fits: str
+    state: str
+    spec: object
+    attempts: int
+    slug: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Drawable:
+    """What is known of a lora that a picture of it depends on; `path` is relative to its root, with `/`.
+
+    The file is a present one of this machine, `None` of `root_id` where there is none; `name` its stem.
+    `sha256` is of the whole file. `triggers` are activation texts, `examples` prompts of example pictures,
+    `tags` those of captions with their share of the images. `bucket` and `resolution` are (width, height) in
+    pixels. `base_hashes` are of the base model that it was trained on: SHA-256, or the old one of 8 digits.
+    """
+
+    id: int
+    name: str
+    kind: str
+    architecture: str
+    base_model: str | None
+    data_sha256: str | None
+    root_id: int | None
+    path: str
+    size: int
+    sha256: str | None
+    rank: int = 0
+    triggers: tuple[str, ...] = ()
+    examples: tuple[str, ...] = ()
+    tags: tuple[tuple[str, float], ...] = ()
+    bucket: tuple[int, int] | None = None
+    resolution: tuple[int, int] | None = None
+    weight: float | None = None
+    epoch: int | None = None
+    base_hashes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

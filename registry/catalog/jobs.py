@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select, update
+from sqlalchemy import case, delete, func, select, update
 
 from registry.catalog import tables
 from registry.errors import Conflict, NotFound
 from registry.formats.packing import clean_text, pack_json, unpack_json
-from registry.views import JobView
+from registry.views import JobLine, JobView
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
     from registry.catalog.engine import Unit
 
-JOB, MACHINE = tables.TABLES["job"], tables.TABLES["machine"]
+JOB, MACHINE, PIECE, LINE = (tables.TABLES[name] for name in ("job", "machine", "job_piece", "job_line"))
 LIVE = ("queued", "running")
 STALE_MS = 30_000
 _MAX_ERROR = 2000
+_MOST_LINES = 200
 
 
 def start_job(  # noqa: PLR0913 - what, for whom, and how to tell that somebody else is gone
@@ -54,6 +55,7 @@ def start_job(  # noqa: PLR0913 - what, for whom, and how to tell that somebody 
         "id": job_id,
         "kind": kind,
         "key": key,
+        "called": clean_text(called) or None,
         "state": "running",
         "spec": pack_json(spec),
         "priority": 0,
@@ -65,6 +67,7 @@ def start_job(  # noqa: PLR0913 - what, for whom, and how to tell that somebody 
         "created_at": unit.now,
         "started_at": unit.now,
         "actor": unit.actor,
+        "webhook_tries": 0,
     }
     unit.insert(JOB, [job])
     return job_id
@@ -86,15 +89,32 @@ def beat_job(unit: Unit, job_id: int, done: int, total: int | None) -> bool:
     return bool(unit.conn.execute(select(JOB.c.cancel).where(JOB.c.id == job_id)).scalar())
 
 
-def finish_job(
-    unit: Unit, job_id: int, state: str, *, result: object = None, error: str | None = None
+def finish_job(  # noqa: PLR0913 - how it ended, in words and by name
+    unit: Unit,
+    job_id: int,
+    state: str,
+    *,
+    result: object = None,
+    error: str | None = None,
+    slug: str | None = None,
 ) -> None:
-    """End a job that is not ended yet as `done`, `failed`, `cancelled` or `interrupted`."""
+    """End a job that is not ended yet as `done`, `failed`, `cancelled` or `interrupted`.
+
+    `slug` names the error as `registry.errors` does. Whoever is to hear of the end is to be told from now on.
+    """
     said = None if error is None else clean_text(error[:_MAX_ERROR])
     unit.conn.execute(
         update(JOB)
         .where(JOB.c.id == job_id, JOB.c.state.in_(LIVE))
-        .values(state=state, finished_at=unit.now, result=pack_json(result), error=said, heartbeat=None)
+        .values(
+            state=state,
+            finished_at=unit.now,
+            result=pack_json(result),
+            error=said,
+            slug=slug,
+            heartbeat=None,
+            webhook_at=case((JOB.c.webhook.is_not(None), unit.now), else_=None),
+        )
     )
 
 
@@ -105,12 +125,39 @@ def cancel_job(unit: Unit, job_id: int) -> None:
         raise NotFound(f"no job {job_id} is running")
 
 
-def list_jobs(conn: Connection, *, live: bool = False, limit: int = 50) -> list[JobView]:
-    """Return the newest jobs, or only those that are not finished."""
+def delete_job(unit: Unit, job_id: int) -> None:
+    """Forget a job that has ended; NotFound, Conflict for one that is not finished."""
+    job = get_job(unit.conn, job_id)
+    if job.state in LIVE:
+        raise Conflict(f"job {job_id} is not finished", remedy=f"`loras jobs cancel {job_id}` stops it")
+    for table in (PIECE, LINE):
+        unit.conn.execute(delete(table).where(table.c.job_id == job_id))
+    unit.conn.execute(delete(JOB).where(JOB.c.id == job_id))
+
+
+def list_jobs(
+    conn: Connection, *, live: bool = False, kind: str | None = None, limit: int = 50
+) -> list[JobView]:
+    """Return the newest jobs, or only those that are not finished, or of one kind."""
     query = select(JOB).order_by(JOB.c.id.desc()).limit(limit)
     if live:
         query = query.where(JOB.c.state.in_(LIVE))
+    if kind is not None:
+        query = query.where(JOB.c.kind == kind)
     return [_view(row) for row in conn.execute(query)]
+
+
+def add_line(unit: Unit, job_id: int, text: str) -> None:
+    """Note what happened during a job, for people; of one that says much the first are kept."""
+    kept = unit.conn.execute(select(func.count()).where(LINE.c.job_id == job_id)).scalar_one()
+    if kept < _MOST_LINES:
+        unit.insert(LINE, [{"job_id": job_id, "at": unit.now, "text": clean_text(text[:_MAX_ERROR])}])
+
+
+def lines_of(conn: Connection, job_id: int) -> list[JobLine]:
+    """Return what was noted of a job, the oldest first."""
+    rows = conn.execute(select(LINE.c.at, LINE.c.text).where(LINE.c.job_id == job_id).order_by(LINE.c.id))
+    return [JobLine(row.at, row.text) for row in rows]
 
 
 def _view(row: Row[Any]) -> JobView:
@@ -127,6 +174,10 @@ def _view(row: Row[Any]) -> JobView:
         owner=row.owner,
         error=row.error,
         result=unpack_json(row.result) if row.result else None,
+        slug=row.slug,
+        called=row.called,
+        priority=row.priority,
+        actor=row.actor,
     )
 
 

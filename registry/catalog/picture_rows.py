@@ -23,7 +23,9 @@ _TABLES = tables.TABLES
 PICTURE, PICTURE_OF, FILE, DIGEST, MATCH, REDIRECT = (
     _TABLES[name] for name in ("picture", "picture_of", "file", "digest", "remote_match", "lora_redirect")
 )
-CIVITAI, BESIDE, HEADER, USER = "civitai", "file", "header", "user"
+CIVITAI, BESIDE, HEADER, USER, RENDER = "civitai", "file", "header", "user", "render"
+# Their ids are those of loras.
+_OF_LORAS = (USER, RENDER)
 _MAX_ERROR = 500
 
 
@@ -141,11 +143,12 @@ def owners_of(conn: Connection, ties: Iterable[tuple[str, int]]) -> set[int]:
         HEADER: (select(FILE.c.lora_id), FILE.c.header_id),
         CIVITAI: (matched, MATCH.c.version_id),
     }
-    found = set(ids.get(USER, ()))
+    own = {of_id for kind in _OF_LORAS for of_id in ids.get(kind, ()) if of_id}
+    found = set(own)
     for kind, (query, column) in queries.items():
         for part in in_chunks(sorted(ids.get(kind, ()))):
             found.update(conn.execute(query.where(column.in_(part)).distinct()).scalars())
-    for part in in_chunks(sorted(ids.get(USER, ()))):
+    for part in in_chunks(sorted(own)):
         for new, old in conn.execute(moved.where(REDIRECT.c.old_id.in_(part))):
             found.discard(old)
             found.add(new)

@@ -1,7 +1,8 @@
 """Which pictures a lora has, where they are from, and which of them stands for it.
 
 In this order: what the user chose, what the user gave, what lies beside its files by the rank of its name,
-what is inside headers, what Civitai shows. Of loras that were merged all pictures are there.
+what is inside headers, what Civitai shows, what was drawn here. Of loras that were merged all pictures are
+there.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from registry.catalog.picture_rows import (
     PICTURE,
     PICTURE_OF,
     REDIRECT,
+    RENDER,
     USER,
     owners_of,
 )
@@ -48,7 +50,7 @@ _MOST_OWNERS = 50
 class Cover(NamedTuple):
     """The picture that stands for a lora: its key, its level, and where it is from.
 
-    `source` is `user`, `file`, `header` or `civitai`.
+    `source` is `user`, `file`, `header`, `civitai` or `render`.
     """
 
     key: str
@@ -171,6 +173,7 @@ def _ties(conn: Connection, known: Mapping[int, Known]) -> dict[int, list[_Tied]
         HEADER: _rows(conn, HEADER, [row.header_id for some in files.values() for row in some]),
         CIVITAI: _rows(conn, CIVITAI, versions.values()),
         USER: _rows(conn, USER, [old for some in merged.values() for old in some]),
+        RENDER: _rows(conn, RENDER, [old for some in merged.values() for old in some]),
     }
     found: dict[int, list[_Tied]] = {}
     for lora_id, one in known.items():
@@ -185,6 +188,11 @@ def _ties(conn: Connection, known: Mapping[int, Known]) -> dict[int, list[_Tied]
             ties += [_tied((3, place, row.place), row, None) for row in rows[HEADER].get(file.header_id, ())]
         civitai = rows[CIVITAI].get(versions[lora_id] or 0, ())
         ties += [_tied((4, row.place), row, bytes(row.name).decode("utf-8", "replace")) for row in civitai]
+        ties += [
+            _tied((5, row.place, -row.at), row, None)
+            for old in merged[lora_id]
+            for row in rows[RENDER].get(old, ())
+        ]
         found[lora_id] = _arranged(ties, one)
     return found
 

@@ -643,6 +643,56 @@ class Job(SQLModel, table=True):
     result: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
     error: str | None = Field(default=None, sa_column=Column(Text))
     actor: str | None = Field(default=None, sa_column=Column(Text))
+    called: str | None = Field(default=None, sa_column=Column(Text))
+    slug: str | None = Field(default=None, sa_column=Column(Text))
+    ends_at: int | None = Field(default=None, sa_column=_time(nullable=True))
+    webhook: str | None = Field(default=None, sa_column=Column(Text))
+    webhook_at: int | None = Field(default=None, sa_column=_time(nullable=True))
+    webhook_tries: int = Field(default=0, sa_column=Column(Integer, nullable=False))
+    webhook_error: str | None = Field(default=None, sa_column=Column(Text))
+
+
+class JobPiece(SQLModel, table=True):
+    """One piece of a job that is handed out in batches, such as a picture.
+
+    Pieces with the same `fits` can be in one batch; those with the same `key` are the same work. `not_before`
+    is when it may be tried again.
+    """
+
+    __tablename__ = "job_piece"
+    __table_args__ = (Index("ix_job_piece_state", "state", "job_id", "place"), {"sqlite_with_rowid": False})
+    job_id: int = Field(sa_column=_ref("job.id", primary=True))
+    place: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    key: str = Field(sa_column=Column(KeyText, nullable=False))
+    fits: str = Field(sa_column=Column(KeyText, nullable=False))
+    state: str = Field(sa_column=Column(KeyText, nullable=False))
+    spec: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    attempts: int = Field(default=0, sa_column=Column(Integer, nullable=False))
+    not_before: int | None = Field(default=None, sa_column=_time(nullable=True))
+    slug: str | None = Field(default=None, sa_column=Column(Text))
+    error: str | None = Field(default=None, sa_column=Column(Text))
+
+
+class JobLine(SQLModel, table=True):
+    """One line of what happened during a job, for people."""
+
+    __tablename__ = "job_line"
+    __table_args__ = (Index("ix_job_line_job_id", "job_id"), AUTOINCREMENT)
+    id: int = Field(sa_column=_id())
+    job_id: int = Field(sa_column=_ref("job.id"))
+    at: int = Field(sa_column=_time())
+    text: str = Field(sa_column=Column(Text, nullable=False))
+
+
+class Drawn(SQLModel, table=True):
+    """A picture that was drawn, by the key of all that it depends on; `slug` is what is odd about it."""
+
+    __tablename__ = "drawn"
+    key: str = Field(sa_column=Column(KeyText, primary_key=True))
+    picture: str = Field(sa_column=Column(KeyText, nullable=False))
+    spec: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    slug: str | None = Field(default=None, sa_column=Column(Text))
+    drawn_at: int = Field(sa_column=_time())
 
 
 METADATA = SQLModel.metadata

@@ -1,0 +1,271 @@
+"""Handing out pieces of jobs to a real child process, with real rows."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+from registry.catalog.alone import alone
+from registry.catalog.engine import Catalog
+from registry.catalog.jobs import get_job, lines_of
+from registry.catalog.migrate import ensure_schema
+from registry.catalog.pieces import DONE, NewJob, NewPiece, pieces_of, queue_job, retry_job, stop_job
+from registry.errors import Conflict
+from registry.work.dispatcher import DIED, Dispatcher, Outcome, Packed, Received
+from registry.work.executors import Child, Thread
+from tests.support import work_child
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from registry.views import JobView, PieceView
+    from registry.work.executors import Worker
+    from registry.work.lines import Line
+
+LIMIT = 60.0
+
+
+class Doubling:
+    """The trade of doubling numbers; what came of it lies in a dict, by key."""
+
+    kind = "double"
+
+    def __init__(self, most: int = 4) -> None:
+        self.found: dict[str, int] = {}
+        self.batches: list[list[object]] = []
+        self.ahead: list[int] = []
+        self._most = most
+
+    def most(self) -> int:
+        return self._most
+
+    def pack(self, batch_id: str, taken: Sequence[PieceView], soon: Sequence[PieceView]) -> Packed:
+        assert batch_id
+        self.ahead.append(len(soon))
+        there = [piece for piece in taken if piece.key in self.found]
+        left = [piece for piece in taken if piece not in there]
+        ended = {(piece.job_id, piece.place): Outcome(DONE) for piece in there}
+        if not left:
+            return Packed(None, (), ended)
+        self.batches.append([piece.spec for piece in left])
+        return Packed(json.dumps([[piece.key, piece.spec] for piece in left]), left, ended)
+
+    def receive(self, answer: str, taken: Sequence[PieceView], seconds: float) -> Received:
+        told = json.loads(answer)
+        assert seconds >= 0
+        if "busy" in told:
+            return Received({}, told["busy"], 0.0)
+        self.found |= told
+        ended = {(piece.job_id, piece.place): Outcome(DONE) for piece in taken if piece.key in self.found}
+        return Received(ended)
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[Catalog]:
+    catalog = Catalog(f"sqlite:///{(tmp_path / 'catalog.sqlite3').as_posix()}")
+    ensure_schema(catalog, backups=None, allow_upgrade=False)
+    yield catalog
+    catalog.close()
+
+
+def queue(catalog: Catalog, numbers: Sequence[object], *, fits: str = "a", **options: object) -> int:
+    pieces = [
+        NewPiece(f"{fits}{number}{place if number == 'slow' else ''}", fits, number)
+        for place, number in enumerate(numbers)
+    ]
+    with catalog.write() as unit:
+        return queue_job(unit, NewJob("double", "k", pieces, "numbers", **options))  # type: ignore[arg-type]
+
+
+def job(catalog: Catalog, job_id: int) -> JobView:
+    with catalog.read() as conn:
+        return get_job(conn, job_id)
+
+
+def states(catalog: Catalog, job_id: int) -> list[tuple[str, str | None]]:
+    with catalog.read() as conn:
+        return [(piece.state, piece.slug) for piece in pieces_of(conn, job_id)]
+
+
+def child(folder: Path) -> Child:
+    return Child("tests.support.work_child", json.dumps({"folder": str(folder)}))
+
+
+def dispatcher(catalog: Catalog, trade: Doubling, worker: Worker) -> Dispatcher:
+    found = Dispatcher(catalog, trade, [worker], "m", partial(alone, catalog, "double"), back_off=(0.0,))
+    catalog.on_commit(found.wake)
+    return found
+
+
+@contextmanager
+def running(handing: Dispatcher) -> Iterator[None]:
+    stop = threading.Event()
+    thread = threading.Thread(target=handing.run, args=(stop.is_set,))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        handing.wake()
+        thread.join(LIMIT)
+        assert not thread.is_alive()
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline, again = time.monotonic() + LIMIT, threading.Event()
+    while not holds():
+        assert time.monotonic() < deadline
+        again.wait(0.02)
+
+
+def ended(catalog: Catalog, *jobs: int) -> bool:
+    return all(job(catalog, each).finished_at is not None for each in jobs)
+
+
+def test_pieces_of_several_jobs_that_fit_are_done_together_and_each_once(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    first = queue(catalog, [1, 2, 3])
+    other = queue(catalog, [7], fits="b")
+    second = queue(catalog, [3, 4])
+    urgent = queue(catalog, [9], fits="c", priority=5)
+    trade = Doubling()
+    with running(dispatcher(catalog, trade, child(tmp_path))):
+        until(lambda: ended(catalog, first, other, second, urgent))
+    # The second 3 is the same work as the first: it ends without being done again.
+    assert trade.batches == [[9], [1, 2, 3, 4], [7]]
+    assert trade.found == {"a1": 2, "a2": 4, "a3": 6, "a4": 8, "b7": 14, "c9": 18}
+    assert Counter((tmp_path / "done").read_text().split()) == Counter(trade.found.keys())
+    found = job(catalog, second)
+    assert (found.state, found.done, found.total, found.result) == ("done", 2, 2, {"done": 2})
+    assert trade.ahead[0] == 4
+
+
+def test_what_kills_its_process_is_found_and_fails_alone(catalog: Catalog, tmp_path: Path) -> None:
+    job_id = queue(catalog, [1, work_child.DEADLY, 2])
+    trade = Doubling()
+    with running(dispatcher(catalog, trade, child(tmp_path))):
+        until(lambda: ended(catalog, job_id))
+    assert states(catalog, job_id) == [("done", None), ("failed", DIED), ("done", None)]
+    assert trade.found == {"a1": 2, "a2": 4}
+    assert job(catalog, job_id).state == "done"
+    with catalog.read() as conn:
+        assert [line.text for line in lines_of(conn, job_id)][-1].startswith("piece 1 failed")
+
+
+def test_a_child_that_is_killed_once_costs_nothing(catalog: Catalog, tmp_path: Path) -> None:
+    job_id = queue(catalog, [1, work_child.SLOW, 2])
+    trade = Doubling()
+    with running(dispatcher(catalog, trade, child(tmp_path))):
+        until((tmp_path / "slow").exists)
+        pid = int((tmp_path / "slow").read_text())
+        (tmp_path / "slow").unlink()
+        os.kill(pid, signal.SIGKILL)
+        until((tmp_path / "slow").exists)
+        with catalog.write() as unit:
+            stop_job(unit, job_id)
+        until(lambda: ended(catalog, job_id))
+    assert job(catalog, job_id).state == "cancelled"
+
+
+def test_a_cancelled_job_leaves_its_batch_and_the_others_go_on(catalog: Catalog, tmp_path: Path) -> None:
+    slow, quick = queue(catalog, [work_child.SLOW]), queue(catalog, [1, 2])
+    trade = Doubling()
+    with running(dispatcher(catalog, trade, child(tmp_path))):
+        until((tmp_path / "slow").exists)
+        with catalog.write() as unit:
+            stop_job(unit, slow)
+        until(lambda: ended(catalog, slow, quick))
+    assert states(catalog, slow) == [("cancelled", None)]
+    assert job(catalog, slow).state == "cancelled"
+    assert trade.batches == [[work_child.SLOW, 1, 2]]
+    assert trade.found == {"a1": 2, "a2": 4}
+
+
+def test_a_dispatcher_that_stops_in_the_middle_leaves_all_to_the_next_one(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    job_id = queue(catalog, [1, work_child.SLOW, 2])
+    with running(dispatcher(catalog, Doubling(), child(tmp_path))):
+        until((tmp_path / "slow").exists)
+    assert {state for state, _ in states(catalog, job_id)} == {"waiting"}
+    trade = Doubling()
+    with running(dispatcher(catalog, trade, child(tmp_path))):
+        until((tmp_path / "slow").exists)
+        with catalog.write() as unit:
+            stop_job(unit, job_id)
+        until(lambda: ended(catalog, job_id))
+    # What a killed dispatcher left running is taken up in the same way.
+    with catalog.write() as unit:
+        assert retry_job(unit, job_id) == 3
+
+
+def test_two_dispatchers_do_not_hand_out_at_once(catalog: Catalog, tmp_path: Path) -> None:
+    queue(catalog, [work_child.SLOW])
+    first = dispatcher(catalog, Doubling(), child(tmp_path))
+    with running(first):
+        until((tmp_path / "slow").exists)
+        with pytest.raises(Conflict):
+            dispatcher(catalog, Doubling(), child(tmp_path)).run(lambda: False)
+
+
+def test_what_was_cancelled_can_be_done_again(catalog: Catalog, tmp_path: Path) -> None:
+    job_id = queue(catalog, [1, 2])
+    with catalog.write() as unit:
+        stop_job(unit, job_id)
+    found = job(catalog, job_id)
+    assert (found.state, found.result) == ("cancelled", {"cancelled": 2})
+    with catalog.write() as unit:
+        retry_job(unit, job_id)
+    trade = Doubling()
+    with running(dispatcher(catalog, trade, child(tmp_path))):
+        until(lambda: ended(catalog, job_id))
+    assert trade.found == {"a1": 2, "a2": 4}
+
+
+def test_what_has_no_time_left_is_left(catalog: Catalog, tmp_path: Path) -> None:
+    past = catalog.clock() - 1
+    job_id = queue(catalog, [1, 2], ends_at=past)
+    with running(dispatcher(catalog, Doubling(), child(tmp_path))):
+        until(lambda: ended(catalog, job_id))
+    assert (job(catalog, job_id).state, job(catalog, job_id).result) == ("done", {"left": 2})
+
+
+def test_whoever_is_busy_is_asked_again_and_nothing_is_counted_against_a_piece(catalog: Catalog) -> None:
+    job_id = queue(catalog, [3])
+    answers = iter([{"busy": "somebody is at it"}] * 5)
+
+    def draw(spec: str, line: Line) -> str:
+        del line
+        ((key, number),) = json.loads(spec)
+        return json.dumps(next(answers, {key: number * 2}))
+
+    trade = Doubling()
+    handing = dispatcher(catalog, trade, Thread(draw))
+    with running(handing):
+        until(lambda: ended(catalog, job_id))
+        assert handing.waits_for is None
+    assert trade.found == {"a3": 6}
+    assert len(trade.batches) == 6
+
+
+def test_a_batch_that_fails_again_and_again_is_given_up(catalog: Catalog) -> None:
+    job_id = queue(catalog, [3])
+
+    def draw(_spec: str, _line: Line) -> str:
+        raise ZeroDivisionError("by zero")
+
+    with running(dispatcher(catalog, Doubling(), Thread(draw))):
+        until(lambda: ended(catalog, job_id))
+    found = job(catalog, job_id)
+    assert (found.state, found.error, found.slug) == ("failed", "by zero", DIED)
