@@ -14,16 +14,17 @@ _THREADS: Final = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS",
 """What keeps libraries from calculating on all processors at once; they look when they are loaded."""
 
 
-def become_child() -> None:
+def become_child(*, one_thread: bool = True) -> None:
     """Leave the processor to those who answer, leave Ctrl-C to the parent, and end when the parent is gone.
 
-    Garbage is looked for seldom: children make many objects that all go at once, and hardly any cycles.
+    With `one_thread` libraries calculate on one processor. Garbage is looked for seldom: children make many
+    objects that all go at once, and hardly any cycles.
     """
     if hasattr(os, "nice"):
         os.nice(_NICENESS)
     gc.freeze()
     gc.set_threshold(200_000, 20, 20)
-    for name in _THREADS:
+    for name in _THREADS if one_thread else ():
         os.environ.setdefault(name, "1")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()

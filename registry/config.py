@@ -156,6 +156,56 @@ class Settings(BaseSettings):
         description="measure the weights of adapters when nothing else is to be done, so that `similar` and "
         "`health` tell of all; within `hash_hours`",
     )
+    renderer: Literal["local", "a1111", "comfyui"] = Field(
+        default="local",
+        description="who draws pictures: this program (`local`, needs the extra `render`), or a running "
+        "A1111, Forge, SD.Next (`a1111`) or ComfyUI (`comfyui`)",
+    )
+    renderer_url: str = Field(
+        default="",
+        pattern=r"^(https?://[^\s/@?#]+(/[^\s?#]*)?)?$",
+        description="where that tool answers; empty = http://127.0.0.1:7860 or http://127.0.0.1:8188",
+    )
+    renderer_auth: SecretStr | None = Field(
+        default=None, description="`user:password` that A1111 was started with (--api-auth)"
+    )
+    renderer_workflow: Path | None = Field(
+        default=None, description="a workflow of ComfyUI in API format with placeholders, in place of ours"
+    )
+    bases: dict[str, str] = Field(
+        default_factory=dict,
+        description="base models by architecture or base model (`sd15`, `sdxl`, `pony` ...): a .safetensors "
+        "checkpoint or a diffusers folder, or the name that the tool has for it",
+    )
+    draft_loras: dict[str, str] = Field(
+        default_factory=dict, description="LCM loras by architecture, for drafts of four steps"
+    )
+    render_most: int = Field(default=8, ge=1, le=64, description="pictures drawn at once, if they fit")
+    render_gpus: tuple[int, ...] = Field(
+        default=(),
+        description="numbers of the graphics cards that draw, a process for each; empty = the first",
+    )
+    render_vram_mb: int = Field(
+        default=4000, ge=0, description="video memory that must be free before a base model is loaded, in MB"
+    )
+    dask_address: str = Field(
+        default="",
+        description="scheduler of a Dask cluster whose workers draw: tls://host:port, or tcp:// of this "
+        "machine",
+    )
+    dask_certificates: str = Field(default="", description="files for tls://, as `ca.pem,cert.pem,key.pem`")
+    public_url: str = Field(
+        default="",
+        pattern=r"^(https?://[^\s/@?#]+(/[^\s?#]*)?)?$",
+        description="where workers of a Dask cluster reach this server, to fetch files of loras with signed "
+        "links",
+    )
+    webhook_secret: SecretStr | None = Field(
+        default=None, description="key that messages to webhooks are signed with; without one none are sent"
+    )
+    webhook_hosts: tuple[str, ...] = Field(
+        default=(), description="hosts of webhooks that may have private addresses"
+    )
     change_days: int = Field(default=30, ge=1, description="days for which the change log is kept")
 
     @field_validator("data_dir")

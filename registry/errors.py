@@ -24,6 +24,9 @@
     │   └── ReaderFailed           8  422  reader-failed      we failed at it in a way that we never should
     ├── UnsupportedKind            8  422  unsupported-kind   an adapter or numbers we have no mathematics for
     ├── WrongBase                  8  422  wrong-base         an adapter that does not fit a base model
+    ├── CannotDraw                12  409  cannot-draw        nobody here can draw pictures
+    │   ├── NoBase                12  409  no-base            no base model that a lora could be drawn on
+    │   └── UnsupportedArchitecture 12 422 unsupported-architecture  a family that nobody here draws
     ├── PicturesFull               7  507  pictures-full      the pictures would take more room than they may
     ├── UnwritableFile             8  422  unwritable-file    a file beside a model cannot be written
     ├── OutboundError             11  502  outbound-failed    another server gave no whole answer
@@ -266,3 +269,24 @@ class CannotServe(RegistryError):
     exit_code = 10
     status = 500
     slug = "cannot-serve"
+
+
+class CannotDraw(RegistryError):
+    """Nobody here can draw pictures."""
+
+    exit_code = 12
+    status = 409
+    slug = "cannot-draw"
+
+
+class NoBase(CannotDraw):
+    """There is no base model that a lora could be drawn on."""
+
+    slug = "no-base"
+
+
+class UnsupportedArchitecture(CannotDraw):
+    """A family of base models that nobody here draws."""
+
+    status = 422
+    slug = "unsupported-architecture"

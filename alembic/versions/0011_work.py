@@ -11,7 +11,7 @@ depends_on = None
 
 KEY = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 TIMES = ("ends_at", "webhook_at")
-TEXTS = ("called", "slug", "webhook", "webhook_error")
+TEXTS = ("called", "machine", "slug", "webhook", "webhook_error")
 
 
 def upgrade() -> None:
@@ -30,6 +30,7 @@ def upgrade() -> None:
         sa.Column("state", KEY, nullable=False),
         sa.Column("spec", sa.LargeBinary(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("batch", sa.Text(), nullable=True),
         sa.Column("not_before", sa.BigInteger(), nullable=True),
         sa.Column("slug", sa.Text(), nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
@@ -38,6 +39,7 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("ix_job_piece_state", "job_piece", ["state", "job_id", "place"])
+    op.create_index("ix_job_piece_fits", "job_piece", ["state", "fits", "job_id", "place"])
     op.create_table(
         "job_line",
         sa.Column(

@@ -12,7 +12,7 @@ from registry.catalog.changes import get_setting, set_setting
 from registry.catalog.corrections import ARCHITECTURE, BASE_MODEL, KIND
 from registry.catalog.digests import stored_digests
 from registry.catalog.keys import in_chunks
-from registry.catalog.picture_rows import RENDER, Looked, Tie, write_looked
+from registry.catalog.picture_rows import PICTURE_OF, RENDER, Looked, Tie, ties_of, write_looked
 from registry.catalog.reading import file_place
 from registry.catalog.roots import list_roots
 from registry.catalog.showing import known_of
@@ -213,6 +213,39 @@ def put_drawn(unit: Unit, made: Sequence[NewDrawn]) -> None:
     for lora_id in sorted({each.lora_id for each in made if each.lora_id}):
         # What is searched of it is other now: it has a picture.
         unit.changed("lora", lora_id, "changed", lora_id=lora_id)
+
+
+class Owned(NamedTuple):
+    """A picture that is there, by the key of its spec, and the lora that it is of."""
+
+    key: str
+    picture: str
+    lora_id: int
+    place: int
+
+
+def tie_drawn(unit: Unit, owned: Sequence[Owned]) -> None:
+    """Make pictures that are there those of their loras, where they are not yet."""
+    for lora_id in sorted({each.lora_id for each in owned}):
+        known = ties_of(unit.conn, RENDER, [lora_id]).get(lora_id, {})
+        fresh = {each.key.encode(): each for each in owned if each.lora_id == lora_id}
+        rows = [
+            {
+                "kind": RENDER,
+                "of_id": lora_id,
+                "name": name,
+                "place": each.place,
+                "key": each.picture,
+                "at": unit.now,
+                "tries": 0,
+            }
+            for name, each in fresh.items()
+            if name not in known
+        ]
+        unit.insert(PICTURE_OF, rows)
+        if rows:
+            unit.changed("picture", lora_id, "changed")
+            unit.changed("lora", lora_id, "changed", lora_id=lora_id)
 
 
 def step_seconds(conn: Connection, renderer: str) -> float | None:

@@ -12,7 +12,15 @@ from registry.catalog import tables
 from registry.catalog.curation_rows import CURATION
 from registry.catalog.headers import drop_unused_headers
 from registry.catalog.keys import in_chunks
-from registry.catalog.picture_rows import BESIDE, CIVITAI, HEADER, PICTURE_OF, USER, drop_unused
+from registry.catalog.picture_rows import (
+    BESIDE,
+    CIVITAI,
+    HEADER,
+    PICTURE_OF,
+    RENDER,
+    USER,
+    drop_unused,
+)
 from registry.catalog.written import WRITTEN, keep_written
 from registry.curation import unpack_value
 from registry.curation_values import CivitaiChoice
@@ -147,7 +155,9 @@ def _forget(unit: Unit, lora_ids: Sequence[int], done: Forgotten) -> None:
     file_ids = [row.id for row in files]
     hashes = _hashes_of(conn, file_ids)
     versions = _versions_of(conn, hashes) | _chosen(conn, CURATION.c.lora_id.in_(lora_ids))
-    keys = _untie(unit, done, BESIDE, file_ids) | _untie(unit, done, USER, [*lora_ids, *before])
+    keys = _untie(unit, done, BESIDE, file_ids)
+    for kind in (USER, RENDER):
+        keys |= _untie(unit, done, kind, [*lora_ids, *before])
     keep_written(unit, file_ids)
     for part in in_chunks(file_ids):
         for column in _OF_FILE:

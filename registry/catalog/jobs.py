@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 JOB, MACHINE, PIECE, LINE = (tables.TABLES[name] for name in ("job", "machine", "job_piece", "job_line"))
 LIVE = ("queued", "running")
+_STATES = (*LIVE, "done", "failed", "cancelled", "interrupted")
 STALE_MS = 30_000
 _MAX_ERROR = 2000
 _MOST_LINES = 200
@@ -187,3 +188,11 @@ def get_job(conn: Connection, job_id: int) -> JobView:
     if row is None:
         raise NotFound(f"there is no job {job_id}")
     return _view(row)
+
+
+def find_job_by_key(conn: Connection, kind: str, key: str) -> JobView | None:
+    """Return the newest job of a kind with a key, `None` if there is none."""
+    # By the states too, so that the index is used: it begins with them.
+    where = (JOB.c.state.in_(_STATES), JOB.c.kind == kind, JOB.c.key == key)
+    row = conn.execute(select(JOB).where(*where).order_by(JOB.c.id.desc()).limit(1)).first()
+    return None if row is None else _view(row)

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from registry.views import PictureKept
 
 _TABLES = tables.TABLES
-PICTURE, PICTURE_OF, FILE, DIGEST, MATCH, REDIRECT = (
-    _TABLES[name] for name in ("picture", "picture_of", "file", "digest", "remote_match", "lora_redirect")
+PICTURE, PICTURE_OF, DRAWN, FILE, DIGEST, MATCH, REDIRECT = (
+    _TABLES[name]
+    for name in ("picture", "picture_of", "drawn", "file", "digest", "remote_match", "lora_redirect")
 )
 CIVITAI, BESIDE, HEADER, USER, RENDER = "civitai", "file", "header", "user", "render"
 # Their ids are those of loras.
@@ -107,6 +108,7 @@ def drop_unused(unit: Unit, keys: Iterable[str | None]) -> list[str]:
     for part in in_chunks(sorted({key for key in keys if key is not None})):
         where = PICTURE.c.key.in_(part) & ~exists().where(PICTURE_OF.c.key == PICTURE.c.key)
         unused = list(unit.conn.execute(select(PICTURE.c.key).where(where)).scalars())
+        unit.conn.execute(delete(DRAWN).where(DRAWN.c.picture.in_(unused)))
         unit.conn.execute(delete(PICTURE).where(PICTURE.c.key.in_(unused)))
         dropped += unused
     return dropped
@@ -119,6 +121,17 @@ def ties_of(conn: Connection, kind: str, of_ids: Iterable[int]) -> dict[int, dic
         query = select(PICTURE_OF).where(PICTURE_OF.c.kind == kind, PICTURE_OF.c.of_id.in_(part))
         for row in conn.execute(query):
             found.setdefault(row.of_id, {})[row.name] = row
+    return found
+
+
+def with_renders(conn: Connection, lora_ids: Sequence[int]) -> set[int]:
+    """Return those of the loras of which pictures were drawn, or of those that were merged into them."""
+    found: set[int] = set()
+    drawn = select(PICTURE_OF.c.of_id).where(PICTURE_OF.c.kind == RENDER, PICTURE_OF.c.key.is_not(None))
+    for part in in_chunks(lora_ids):
+        found.update(conn.execute(drawn.where(PICTURE_OF.c.of_id.in_(part))).scalars())
+        merged = select(REDIRECT.c.new_id).where(REDIRECT.c.new_id.in_(part), REDIRECT.c.old_id.in_(drawn))
+        found.update(conn.execute(merged).scalars())
     return found
 
 

@@ -14,6 +14,7 @@ from registry.catalog.digests import stored_digests
 from registry.catalog.fingerprints import health_of
 from registry.catalog.keys import in_chunks
 from registry.catalog.links import links_of
+from registry.catalog.picture_rows import with_renders
 from registry.catalog.reading import IDENTIFIED, TRAINING, file_place
 from registry.catalog.sidecars import facts_of, is_hashed
 from registry.catalog.tag_lists import TagNames, tags_of
@@ -79,12 +80,16 @@ def search_records(
         choices = {key: one.civitai for key, one in curations.items() if one.civitai is not None}
         links = links_of(conn, {key: [one.id for one in some] for key, some in files.items()}, choices)
         health = health_of(conn, list(files))
+        rendered = with_renders(conn, list(files))
         tags = tags_of(conn, [row.tags or b"" for row in rows], names)
         for row, tagged in zip(rows, tags, strict=True):
             record = _record(row, files[row.id], tagged, sidecars.get(row.id, ()))
             known = replace(record, curation=curations.get(row.id), link=links.get(row.id))
             found[row.id] = replace(
-                known, nsfw=level_of(_voices(known), words), health=health.get(row.id, ())
+                known,
+                nsfw=level_of(_voices(known), words),
+                health=health.get(row.id, ()),
+                rendered=row.id in rendered,
             )
     return [found[lora_id] for lora_id in lora_ids if lora_id in found]
 

@@ -644,6 +644,7 @@ class Job(SQLModel, table=True):
     error: str | None = Field(default=None, sa_column=Column(Text))
     actor: str | None = Field(default=None, sa_column=Column(Text))
     called: str | None = Field(default=None, sa_column=Column(Text))
+    machine: str | None = Field(default=None, sa_column=Column(Text))
     slug: str | None = Field(default=None, sa_column=Column(Text))
     ends_at: int | None = Field(default=None, sa_column=_time(nullable=True))
     webhook: str | None = Field(default=None, sa_column=Column(Text))
@@ -655,12 +656,16 @@ class Job(SQLModel, table=True):
 class JobPiece(SQLModel, table=True):
     """One piece of a job that is handed out in batches, such as a picture.
 
-    Pieces with the same `fits` can be in one batch; those with the same `key` are the same work. `not_before`
-    is when it may be tried again.
+    Pieces with the same `fits` can be in one batch; those with the same `key` are the same work. `batch` is
+    the one that it was handed out in last, `not_before` when it may be tried again.
     """
 
     __tablename__ = "job_piece"
-    __table_args__ = (Index("ix_job_piece_state", "state", "job_id", "place"), {"sqlite_with_rowid": False})
+    __table_args__ = (
+        Index("ix_job_piece_state", "state", "job_id", "place"),
+        Index("ix_job_piece_fits", "state", "fits", "job_id", "place"),
+        {"sqlite_with_rowid": False},
+    )
     job_id: int = Field(sa_column=_ref("job.id", primary=True))
     place: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
     key: str = Field(sa_column=Column(KeyText, nullable=False))
@@ -668,6 +673,7 @@ class JobPiece(SQLModel, table=True):
     state: str = Field(sa_column=Column(KeyText, nullable=False))
     spec: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     attempts: int = Field(default=0, sa_column=Column(Integer, nullable=False))
+    batch: str | None = Field(default=None, sa_column=Column(Text))
     not_before: int | None = Field(default=None, sa_column=_time(nullable=True))
     slug: str | None = Field(default=None, sa_column=Column(Text))
     error: str | None = Field(default=None, sa_column=Column(Text))

@@ -1,48 +1,31 @@
-"""Pictures as files: PNG with the text that tools read, and sheets of a grid with labels."""
+"""Pictures as files: PNG with the text that tools read, back to pixels, and sheets of a grid with labels."""
 
 from __future__ import annotations
 
 import io
+import struct
+import warnings
+import zlib
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
-from registry.formats.infotext import Infotext, lora_hashes, lora_tag, write_infotext
+from registry.errors import BadPicture
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from registry.render.engine import Pixels
-    from registry.render.plan import Planned
+    from registry.render.decoding import Pixels
 
 PARAMETERS: Final = "parameters"
-_SOFTWARE: Final = "lora-registry"
 _LABEL: Final = 28
 _SIDE: Final = 140
 _GAP: Final = 4
 _PAPER: Final = (255, 255, 255)
 _INK: Final = (30, 30, 30)
 _LETTERS: Final = 40
-
-
-def infotext(planned: Planned, *, model: str = "", model_hash: str = "") -> str:
-    """Return what a picture says of how it was made, as A1111 writes and reads it."""
-    spec, subject = planned.spec, planned.subject
-    parameters = {
-        "Steps": str(spec.steps),
-        "Sampler": spec.sampler,
-        "CFG scale": f"{spec.cfg:g}",
-        "Seed": str(spec.seed),
-        "Size": f"{spec.width}x{spec.height}",
-        **({"Model hash": model_hash[:10]} if model_hash else {}),
-        **({"Model": model} if model else {}),
-    }
-    prompt = spec.prompt
-    if spec.lora is not None and spec.weight:
-        prompt = f"{prompt} {lora_tag(subject.name, spec.weight)}"
-        parameters["Lora hashes"] = lora_hashes([(subject.name, spec.lora)])
-    parameters["Version"] = _SOFTWARE
-    return write_infotext(Infotext(prompt, spec.negative, parameters))
+_MOST_SIDE: Final = 4096
 
 
 def png(pixels: Pixels, text: str) -> bytes:
@@ -52,6 +35,34 @@ def png(pixels: Pixels, text: str) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels, "RGB").save(buffer, "PNG", pnginfo=told)
     return buffer.getvalue()
+
+
+def pixels_of(data: bytes, width: int, height: int) -> Pixels:
+    """Return the (height, width, 3) pixels of somebody's PNG of at most 4096 x 4096, scaled to a size.
+
+    What is transparent becomes white. Raises BadPicture.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+                if max(image.size) > _MOST_SIDE:
+                    raise BadPicture(f"a picture to begin with has at most {_MOST_SIDE:,} pixels a side")
+                image.load()
+                clear = image.convert("RGBA")
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        struct.error,
+        zlib.error,
+        Image.DecompressionBombError,
+    ) as error:
+        raise BadPicture("a picture to begin with is no whole PNG") from error
+    page = Image.alpha_composite(Image.new("RGBA", clear.size, _PAPER), clear).convert("RGB")
+    if page.size != (width, height):
+        page = page.resize((width, height), Image.Resampling.LANCZOS)
+    return np.array(page)
 
 
 def sheet(rows: Sequence[Sequence[Pixels | None]], across: Sequence[str], down: Sequence[str]) -> bytes:

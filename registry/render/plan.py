@@ -14,8 +14,10 @@ from collections import defaultdict
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from registry.drawings import NEGATIVE, SEED
 from registry.errors import BadRequest
 from registry.formats.packing import pack_json
+from registry.sampling import samplers_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -24,10 +26,11 @@ ENGINE: Final = 1
 """The version of how pictures are drawn; another one makes other pictures of the same spec."""
 HOUSE_PROMPT: Final = "portrait of a woman in a garden, soft light, detailed"
 """One prompt for all loras, so that pictures of different ones can be compared."""
-NEGATIVE: Final = "lowres, blurry, bad anatomy, watermark, text"
 SWEEP: Final = (0.0, 0.5, 0.8, 1.0)
-SEED: Final = 1234
-MOST_CELLS: Final = 10_000
+MOST_CELLS: Final = 200_000
+FULL, DRAFT = "full", "draft"
+"""How a picture is drawn; a draft may name after a blank what it is drawn with."""
+_SEEDS: Final = 2**32
 _WORDS: Final = 60
 """About as many words as the 77 tokens of CLIP have room for."""
 _TAGS: Final = 12
@@ -35,6 +38,8 @@ _SHARE: Final = 0.15
 _TAG: Final = re.compile(r"<(?:lora|lyco|hypernet):[^<>]*>", re.IGNORECASE)
 # Architecture -> smallest and largest area that it draws well, as sides of a square.
 AREAS: Final[Mapping[str, tuple[int, int]]] = {"sd15": (512, 768), "sd2": (512, 768), "sdxl": (768, 1024)}
+# Families that only other tools draw work in about the area of SDXL.
+_OTHERS: Final = (768, 1024)
 _STEP: Final = 64
 _WIDEST: Final = 2.0
 AXES: Final = ("lora", "weight", "epoch", "prompt", "seed", "base")
@@ -65,7 +70,10 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """One picture, by all that it depends on; without a lora it is the base model's."""
+    """One picture, by all that it depends on; without a lora it is the base model's.
+
+    `by` is who draws it, `start` the key of a picture that it begins with, of which `denoise` is drawn anew.
+    """
 
     base: str
     prompt: str
@@ -80,8 +88,11 @@ class Spec:
     lora: str | None = None
     weight: float = 0.0
     vae: str = ""
-    mode: str = "full"
+    mode: str = FULL
     engine: int = ENGINE
+    by: str = "local"
+    start: str | None = None
+    denoise: float = 1.0
 
     def key(self) -> str:
         """Return 32 hex digits that equal pictures share."""
@@ -111,7 +122,10 @@ class Wish:
     sampler: str = "DPM++ 2M"
     cfg: float = 7.0
     dtype: str = "float16"
-    draft: bool = False
+    mode: str = FULL
+    by: str = "local"
+    start: str | None = None
+    denoise: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,14 +156,9 @@ def _short(text: str) -> str:
 def own_size(subject: Subject) -> tuple[int, int]:
     """Return (width, height) as it was trained: the shape of the commonest bucket, in an area that works.
 
-    Multiples of 64. Raises BadRequest for an architecture that nobody here draws.
+    Multiples of 64.
     """
-    limits = AREAS.get(subject.architecture)
-    if limits is None:
-        raise BadRequest(
-            f"{subject.name} is for {subject.architecture}, which is not drawn here",
-            remedy=f"drawn are {', '.join(AREAS)}; what its weights tell is known all the same",
-        )
+    limits = AREAS.get(subject.architecture, _OTHERS)
     least, most = (side**2 for side in limits)
     width, height = subject.bucket or subject.resolution or (limits[0], limits[0])
     if width <= 0 or height <= 0:
@@ -164,12 +173,13 @@ def own_size(subject: Subject) -> tuple[int, int]:
 
 
 def cells(subjects: Sequence[Subject], wish: Wish) -> list[Planned]:
-    """Return every picture that is asked for, lora by lora; equal ones once.
+    """Return every picture that is asked for, lora by lora; of one lora equal ones once.
 
-    Raises BadRequest for more than `MOST_CELLS`, for odd sizes and weights, and as `own_size` does.
+    Raises BadRequest for more than `MOST_CELLS`, and for odd sizes and weights.
     """
     _check(wish)
-    found: dict[str, Planned] = {}
+    found: dict[tuple[int, str], Planned] = {}
+    draft = wish.mode.startswith(DRAFT)
     for subject in subjects:
         own = subject.preferred_weight if subject.preferred_weight is not None else 1.0
         prompts = [own_prompt(subject)] if wish.prompt is None else [wish.prompt]
@@ -183,15 +193,18 @@ def cells(subjects: Sequence[Subject], wish: Wish) -> list[Planned]:
                 seed=seed,
                 width=width,
                 height=height,
-                steps=4 if wish.draft else wish.steps,
-                sampler="LCM" if wish.draft else wish.sampler,
-                cfg=1.0 if wish.draft else wish.cfg,
+                steps=4 if draft else wish.steps,
+                sampler="LCM" if draft else wish.sampler,
+                cfg=1.0 if draft else wish.cfg,
                 dtype=wish.dtype,
-                lora=subject.data_sha256,
-                weight=weight,
-                mode="draft" if wish.draft else "full",
+                lora=subject.data_sha256 or None,
+                weight=weight if subject.data_sha256 else 0.0,
+                mode=wish.mode,
+                by=wish.by,
+                start=wish.start,
+                denoise=wish.denoise if wish.start else 1.0,
             )
-            found.setdefault(spec.key(), Planned(subject, spec, weight))
+            found.setdefault((subject.id, spec.key()), Planned(subject, spec, weight))
             if len(found) > MOST_CELLS:
                 raise BadRequest(
                     f"these are more than {MOST_CELLS:,} pictures",
@@ -207,6 +220,13 @@ def _check(wish: Wish) -> None:
         raise BadRequest("weights are numbers from -10 to 10")
     if not 1 <= wish.steps <= 200:
         raise BadRequest("steps are 1 to 200")
+    if not all(0 <= seed < _SEEDS for seed in wish.seeds):
+        raise BadRequest(f"seeds are whole numbers from 0 to {_SEEDS - 1:,}")
+    if not 0 <= wish.cfg <= 30:
+        raise BadRequest("the guidance (cfg) is a number from 0 to 30")
+    offered = samplers_of(wish.by.partition(" ")[0])
+    if wish.sampler not in offered:
+        raise BadRequest(f"there is no sampler {wish.sampler!r}", remedy=f"samplers are {', '.join(offered)}")
 
 
 def batches(planned: Sequence[Planned], most: int) -> Iterator[list[Planned]]:
@@ -256,16 +276,16 @@ def grid(planned: Sequence[Planned], across: str, down: str) -> list[list[Planne
 
     Where several stand in one place the first counts, where none does it is `None`.
     """
-    columns = _ordered(place_on(each, across) for each in planned)
-    rows = _ordered(place_on(each, down) for each in planned)
+    columns, rows = places(planned, across), places(planned, down)
     held: dict[tuple[str | float, str | float], Planned] = {}
     for each in planned:
         held.setdefault((place_on(each, down), place_on(each, across)), each)
     return [[held.get((row, column)) for column in columns] for row in rows]
 
 
-def _ordered(places: Iterator[str | float]) -> list[str | float]:
-    once = list(dict.fromkeys(places))
+def places(planned: Sequence[Planned], axis: str) -> list[str | float]:
+    """Return the places on an axis, numbers in their order and texts as they came; raises as `place_on`."""
+    once = list(dict.fromkeys(place_on(each, axis) for each in planned))
     numbers = [place for place in once if not isinstance(place, str)]
     return [*sorted(numbers), *(place for place in once if isinstance(place, str))]
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from registry.catalog import pieces
 from registry.catalog.jobs import add_line
-from registry.errors import Conflict, RegistryError
+from registry.errors import CatalogError, Conflict, OutboundError, RegistryError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -33,6 +33,7 @@ MOST_TRIES = 3
 IDLE_SECONDS = 300.0
 _TURN_SECONDS = 0.1
 _LOOK_SECONDS = 1.0
+_AWAY_SECONDS = 5.0
 BACK_OFF = (1.0, 5.0, 20.0)
 """Seconds after the first, the second and any further failure of a piece."""
 DIED = "worker-died"
@@ -96,19 +97,22 @@ class _Running:
 
 @dataclass(slots=True)
 class _Seat:
-    """A worker and what it is at; `rested` says that it holds nothing."""
+    """A worker and what it is at; `waits_for` says who is busy so that it is asked again at `again_at`."""
 
     worker: Worker
     running: _Running | None = None
     idle_since: float = 0.0
     rested: bool = True
+    again_at: float = 0.0
+    waits_for: str | None = None
 
 
 class Dispatcher:
-    """Hands out the pieces of one kind of job to workers, from one thread.
+    """Hands out the pieces of one kind of job, asked for on one machine, to workers, from one thread.
 
-    `alone` holds the right to do so for a catalog while its block runs, and raises Conflict where somebody
-    else has it. `allowed` is asked before each batch.
+    `alone` holds the right to do so while its block runs, raises Conflict where somebody else has it, and
+    gives what tells whether it is held still. `back_off` are seconds after the first failure of a piece, the
+    second and so on.
     """
 
     def __init__(  # noqa: PLR0913 - what it is made of
@@ -117,46 +121,44 @@ class Dispatcher:
         trade: Trade,
         workers: Sequence[Worker],
         machine_id: str,
-        alone: Callable[[], AbstractContextManager[None]],
+        alone: Callable[[], AbstractContextManager[Callable[[], bool]]],
         *,
         back_off: Sequence[float] = BACK_OFF,
-        allowed: Callable[[], bool] = lambda: True,
-        on_turn: Callable[[], object] = lambda: None,
     ) -> None:
         self._catalog = catalog
         self._trade = trade
-        self._kinds = (trade.kind,)
+        self._share = pieces.Share(trade.kind, machine_id)
         self._seats = [_Seat(worker) for worker in workers]
         self._alone = alone
         self._back_off = back_off
-        self._allowed = allowed
-        self._on_turn = on_turn
         self._owner = f"{machine_id}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self._woken = threading.Event()
+        self._thread: int | None = None
         self._looked = 0.0
-        self._again_at = 0.0
-        self.waits_for: str | None = None
 
     def wake(self) -> None:
         """Say that there may be something to do; may be called from any thread."""
-        self._woken.set()
+        # What it wrote itself tells it nothing.
+        if threading.get_ident() != self._thread:
+            self._woken.set()
 
     def run(self, stop: Callable[[], bool]) -> None:
         """Hand out until `stop` says so; what is carried out then is given up and waits for the next one.
 
-        Raises Conflict where another process hands out the pieces of this catalog.
+        Raises Conflict where another process hands these out, now or from now on.
         """
-        with self._alone():
+        with self._alone() as held:
+            self._thread = threading.get_ident()
             try:
                 with self._catalog.write() as unit:
-                    pieces.orphans_back(unit, self._kinds)
+                    pieces.orphans_back(unit, self._share)
                 while not stop():
-                    self._turn()
-                    if self._woken.wait(_TURN_SECONDS if self.is_busy() else _LOOK_SECONDS):
-                        self._woken.clear()
-                        self._looked = 0.0
+                    self._turn(held)
+                    self._woken.wait(_TURN_SECONDS if self.is_busy() else _LOOK_SECONDS)
+                    self._woken.clear()
             finally:
                 self._close()
+                self._thread = None
 
     def run_when_free(self, stop: Callable[[], bool], *, seconds: float = 1.0) -> None:
         """Do what `run` does, once nobody else does it."""
@@ -164,13 +166,14 @@ class Dispatcher:
             try:
                 self.run(stop)
             except Conflict:
-                self._woken.wait(seconds)
-                self._woken.clear()
+                self._rest(seconds)
             except RegistryError as error:
                 # The catalog may be away just now: it is tried again for as long as the program runs.
-                log.warning("handing out pictures was interrupted: %s", error)
-                self._woken.wait(seconds)
-                self._woken.clear()
+                log.warning("handing out was interrupted: %s", error)
+                self._rest(seconds)
+            except Exception:  # the edge of a thread that has to go on
+                log.exception("handing out was interrupted")
+                self._rest(seconds)
 
     def is_busy(self) -> bool:
         """Whether a batch is under way."""
@@ -186,128 +189,161 @@ class Dispatcher:
             done, total = running.handed.progress()
             jobs = sorted({piece.job_id for piece in running.pieces})
             batches.append({"jobs": jobs, "pieces": len(running.pieces), "step": done, "steps": total})
-        state = "working" if batches else "waiting" if self.waits_for else "idle"
-        return {"state": state, "batches": batches, "waits_for": self.waits_for}
+        waits_for = next((seat.waits_for for seat in self._seats if seat.waits_for is not None), None)
+        state = "working" if batches else "waiting" if waits_for else "idle"
+        return {"state": state, "batches": batches, "waits_for": waits_for}
 
-    def _turn(self) -> None:
+    def _rest(self, seconds: float) -> None:
+        self._woken.wait(seconds)
+        self._woken.clear()
+
+    def _turn(self, held: Callable[[], bool]) -> None:
         for seat in self._seats:
             if seat.running is not None and seat.running.handed.future.done():
                 self._receive(seat, seat.running)
         now = time.monotonic()
         if now - self._looked >= _LOOK_SECONDS:
             self._looked = now
+            if not held():
+                raise Conflict("the right to hand out was lost with the connection to the database")
             self._look()
         for seat in self._seats:
-            if seat.running is None and now >= self._again_at:
+            if seat.running is None and now >= seat.again_at:
                 self._give(seat)
             if seat.running is None and not seat.rested and now - seat.idle_since > IDLE_SECONDS:
                 seat.worker.rest()
                 seat.rested = True
-        self._on_turn()
 
     def _look(self) -> None:
-        """See what was cancelled or has no time left, and say how far things are."""
+        """See what was cancelled or has no time left, and say that jobs are held."""
         with self._catalog.read() as conn:
-            if not pieces.any_waiting(conn, self._kinds):
+            if not pieces.any_live(conn, self._share):
+                for seat in self._seats:
+                    seat.waits_for = None
                 return
         with self._catalog.write() as unit:
-            dropped = set(pieces.drop_pieces(unit, self._kinds))
-            pieces.beat(unit, self._kinds)
-            pieces.settle(unit, self._kinds)
+            pieces.drop_pieces(unit, self._share)
+            pieces.beat(unit, self._share)
+            pieces.settle(unit, self._share)
         for seat in self._seats:
             if seat.running is not None:
-                _drop(seat.running, dropped)
+                self._drop(seat.running)
+
+    def _drop(self, running: _Running) -> None:
+        """Tell a worker which pieces of its batch nobody wants any more."""
+        with self._catalog.read() as conn:
+            held = pieces.held(conn, _places(running.pieces), running.id)
+        for number, place in enumerate(_places(running.pieces)):
+            if place not in held and place not in running.stopped:
+                running.stopped.add(place)
+                running.handed.drop(number)
 
     def _give(self, seat: _Seat) -> None:
         """Hand a worker what is to be done next, if there is anything."""
         while True:
             with self._catalog.read() as conn:
-                if not pieces.any_waiting(conn, self._kinds):
+                if not pieces.any_live(conn, self._share):
                     return
-            if not self._allowed():
-                return
+            batch_id, most = uuid.uuid4().hex, self._trade.most()
             with self._catalog.write() as unit:
-                taken = pieces.take(unit, self._kinds, self._trade.most(), self._owner)
-                soon = pieces.peek(unit, self._kinds, self._trade.most())
+                taken = pieces.take(unit, self._share, most, self._owner, batch_id)
             if not taken:
                 return
-            batch_id = uuid.uuid4().hex
-            packed = self._trade.pack(batch_id, taken, soon)
-            self._end(packed.ended)
+            with self._catalog.read() as conn:
+                soon = pieces.peek(conn, self._share, most, self._catalog.clock())
+            try:
+                packed = self._trade.pack(batch_id, taken, soon)
+            except CatalogError:
+                raise
+            except Exception as error:  # noqa: BLE001 - the edge where jobs are carried out: these pieces fail
+                self._failed(batch_id, taken, error)
+                continue
+            self._end(batch_id, packed.ended)
             if packed.spec is not None:
-                handed = seat.worker.begin(packed.spec)
-                seat.running = _Running(batch_id, packed.pieces, handed, time.monotonic())
-                seat.rested = False
+                self._hand(seat, batch_id, packed.spec, packed.pieces)
                 return
+
+    def _hand(self, seat: _Seat, batch_id: str, spec: str, taken: Sequence[PieceView]) -> None:
+        try:
+            handed = seat.worker.begin(spec)
+        except OutboundError as error:
+            self._wait(seat, str(error), _AWAY_SECONDS, batch_id, taken)
+            return
+        seat.running = _Running(batch_id, taken, handed, time.monotonic())
+        seat.rested = False
+
+    def _wait(
+        self, seat: _Seat, said: str, seconds: float, batch_id: str, taken: Sequence[PieceView]
+    ) -> None:
+        """Put pieces back that nobody could begin with, and ask that worker nothing for a while."""
+        seat.waits_for, seat.again_at = said, time.monotonic() + seconds
+        with self._catalog.write() as unit:
+            pieces.put_back(unit, _places(taken), batch_id)
 
     def _receive(self, seat: _Seat, running: _Running) -> None:
         seat.running, seat.idle_since = None, time.monotonic()
         error = running.handed.future.exception()
+        if isinstance(error, OutboundError):
+            # Whoever carries out is away: that is no fault of a piece.
+            self._wait(seat, str(error), _AWAY_SECONDS, running.id, running.pieces)
+            return
         if error is not None:
-            self._failed(running, error)
+            self._failed(running.id, running.pieces, error)
             return
+        answer, seconds = running.handed.future.result(), time.monotonic() - running.began
         try:
-            answer, seconds = running.handed.future.result(), time.monotonic() - running.began
             received = self._trade.receive(answer, running.pieces, seconds)
-        except RegistryError as failure:
-            self._failed(running, failure)
+        except CatalogError:
+            raise
+        except Exception as failure:  # noqa: BLE001 - the edge where jobs are carried out: these pieces fail
+            self._failed(running.id, running.pieces, failure)
             return
-        self.waits_for = received.busy
         if received.busy is not None:
-            self._again_at = time.monotonic() + received.seconds
-            with self._catalog.write() as unit:
-                pieces.put_back(unit, [(piece.job_id, piece.place) for piece in running.pieces])
+            self._wait(seat, received.busy, received.seconds, running.id, running.pieces)
             return
-        missing = {
-            (piece.job_id, piece.place): Outcome(pieces.FAILED, DIED, "nothing came of it")
-            for piece in running.pieces
-        }
-        self._end({**missing, **received.ended})
+        seat.waits_for = None
+        self._end(running.id, received.ended)
+        missing = [piece for piece in running.pieces if (piece.job_id, piece.place) not in received.ended]
+        if missing:
+            self._failed(running.id, missing, RegistryError("nothing came of it"))
 
-    def _failed(self, running: _Running, error: BaseException) -> None:
+    def _failed(self, batch_id: str, taken: Sequence[PieceView], error: BaseException) -> None:
         """Put a batch back whose worker ended or failed; what was tried often enough has failed."""
         died = isinstance(error, BrokenProcessPool)
-        said = "the process that drew it stopped" if died else str(error) or type(error).__name__
+        said = "what carried it out stopped" if died else str(error) or type(error).__name__
         if not died and not isinstance(error, RegistryError):
             log.error("a batch failed", exc_info=error)
-        over = [piece for piece in running.pieces if piece.attempts + 1 >= MOST_TRIES]
-        again = [piece for piece in running.pieces if piece.attempts + 1 < MOST_TRIES]
+        over = [piece for piece in taken if piece.attempts + 1 >= MOST_TRIES]
         slug = error.slug if isinstance(error, RegistryError) else DIED
         with self._catalog.write() as unit:
-            for piece in again:
-                seconds = self._back_off[min(piece.attempts, len(self._back_off) - 1)]
-                pieces.put_back(unit, [(piece.job_id, piece.place)], seconds=seconds, tried=True)
-            for job_id in sorted({piece.job_id for piece in running.pieces}):
-                add_line(unit, job_id, f"a batch of {len(running.pieces)} failed: {said}")
-        self._end({(piece.job_id, piece.place): Outcome(pieces.FAILED, slug, said) for piece in over})
+            for piece in taken:
+                if piece.attempts + 1 < MOST_TRIES:
+                    seconds = self._back_off[min(piece.attempts, len(self._back_off) - 1)]
+                    place = (piece.job_id, piece.place)
+                    pieces.put_back(unit, [place], batch_id, seconds=seconds, tried=True)
+            for job_id in sorted({piece.job_id for piece in taken}):
+                add_line(unit, job_id, f"a batch of {len(taken)} failed: {said}")
+        self._end(batch_id, {place: Outcome(pieces.FAILED, slug, said) for place in _places(over)})
 
-    def _end(self, ended: Mapping[Place, Outcome]) -> None:
+    def _end(self, batch_id: str, ended: Mapping[Place, Outcome]) -> None:
         if not ended:
             return
         with self._catalog.write() as unit:
             for place, outcome in ended.items():
-                pieces.end_piece(unit, place, outcome.state, slug=outcome.slug, error=outcome.text)
+                pieces.end_piece(unit, place, batch_id, outcome.state, slug=outcome.slug, error=outcome.text)
                 if outcome.state == pieces.FAILED:
                     add_line(unit, place[0], f"piece {place[1]} failed: {outcome.text or outcome.slug}")
-            pieces.beat(unit, self._kinds)
-            pieces.settle(unit, self._kinds)
+            pieces.settle(unit, self._share)
 
     def _close(self) -> None:
-        given_up: list[Place] = []
         for seat in self._seats:
             running, seat.running = seat.running, None
+            seat.waits_for, seat.again_at = None, 0.0
             seat.worker.close()
             if running is not None:
-                given_up += [(piece.job_id, piece.place) for piece in running.pieces]
-        if given_up:
-            with self._catalog.write() as unit:
-                pieces.put_back(unit, given_up)
+                with self._catalog.write() as unit:
+                    pieces.leave(unit, _places(running.pieces), running.id)
 
 
-def _drop(running: _Running, dropped: set[Place]) -> None:
-    """Tell a worker which pieces of its batch nobody wants any more."""
-    for number, piece in enumerate(running.pieces):
-        place = (piece.job_id, piece.place)
-        if place in dropped and place not in running.stopped:
-            running.stopped.add(place)
-            running.handed.drop(number)
+def _places(taken: Sequence[PieceView]) -> list[Place]:
+    return [(piece.job_id, piece.place) for piece in taken]

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import importlib
 import multiprocessing
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+import threading
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from registry.work.lines import Line
 
 MOST_PIECES = 512
+_STOP_SECONDS = 3.0
 _DONE, _TOTAL, _FLAGS = 0, 1, 2
 
 
@@ -42,7 +44,7 @@ class Worker(Protocol):
         """Let go of what takes room, for there was nothing to do for a while."""
 
     def close(self) -> None:
-        """End at once, also in the middle of a batch."""
+        """End at once, also in the middle of a batch; another one may be handed out later."""
 
 
 class _Told:
@@ -66,33 +68,45 @@ class _Told:
 
 
 class _InThread(_Told):
-    def __init__(self, pool: Executor, draw: Callable[[str, Line], str], spec: str) -> None:
+    def __init__(self, draw: Callable[[str, Line], str], spec: str) -> None:
         super().__init__()
-        self.future = pool.submit(draw, spec, self)
+        self.future: Future[str] = Future()
+        self.future.set_running_or_notify_cancel()
+        self._work = (draw, spec)
+        # Nobody waits for it at the end of the program: whoever it asks may take long.
+        threading.Thread(target=self._run, name="batch", daemon=True).start()
+
+    def _run(self) -> None:
+        draw, spec = self._work
+        try:
+            found = draw(spec, self)
+        except BaseException as error:  # noqa: BLE001 - handed on, as an executor does
+            self.future.set_exception(error)
+        else:
+            self.future.set_result(found)
 
 
 class Thread:
-    """A thread of this process, for work that waits for somebody else."""
+    """A thread of this process for each batch, for work that waits for somebody else."""
 
     def __init__(self, draw: Callable[[str, Line], str]) -> None:
         self._draw = draw
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="batch")
         self._last: _InThread | None = None
 
     def begin(self, spec: str) -> Handed:
         """Hand out a batch."""
-        self._last = _InThread(self._pool, self._draw, spec)
+        self._last = _InThread(self._draw, spec)
         return self._last
 
     def rest(self) -> None:
         """Do nothing: a thread that waits takes no room."""
 
     def close(self) -> None:
-        """Ask for the end of the batch and wait for it."""
+        """Ask for the end of the batch and wait for it a moment."""
         if self._last is not None:
             for place in range(MOST_PIECES):
                 self._last.drop(place)
-        self._pool.shutdown(wait=True, cancel_futures=True)
+            wait([self._last.future], _STOP_SECONDS)
 
 
 class _Shared:
@@ -137,6 +151,7 @@ class Child:
         self._context = multiprocessing.get_context("spawn")
         self._line = _Shared(self._context.RawArray("q", _FLAGS + MOST_PIECES))
         self._pool: ProcessPoolExecutor | None = None
+        self._last: Future[str] | None = None
 
     def begin(self, spec: str) -> Handed:
         """Hand out a batch."""
@@ -146,6 +161,7 @@ class Child:
         except BrokenProcessPool:
             self.rest()
             future = self._started().submit(_carry_out, spec)
+        self._last = future
         return _ToChild(self._line, future)
 
     def rest(self) -> None:
@@ -155,11 +171,12 @@ class Child:
             pool.shutdown(wait=True, cancel_futures=True)
 
     def close(self) -> None:
-        """End the child at once."""
-        for place in range(MOST_PIECES):
-            self._line.drop(place)
-        if self._pool is not None:
-            _kill(list(self._pool._processes.values()))  # noqa: SLF001 - nothing public ends one that works
+        """End the child, also in the middle of a batch: it is asked to stop, and given a moment for it."""
+        if self._pool is not None and self._last is not None and not self._last.done():
+            for place in range(MOST_PIECES):
+                self._line.drop(place)
+            if not wait([self._last], _STOP_SECONDS).done:
+                _kill(list(self._pool._processes.values()))  # noqa: SLF001 - nothing public ends one that works
         self.rest()
 
     def _started(self) -> ProcessPoolExecutor:

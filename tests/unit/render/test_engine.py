@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from registry.errors import BadRequest, Cancelled
+from registry.errors import BadRequest
 from tests.support.oracles import oracle
 
 torch = oracle("torch")
@@ -96,17 +96,129 @@ def test_steps_are_told_and_a_stop_comes_within_one(engine: Engine, tmp_path: Pa
     before = drawn(engine, cells[:1])[0]
     seen: list[tuple[int, int]] = []
     drawn(engine, cells, step=lambda done, total: seen.append((done, total)))
-    assert seen == [(1, 3), (2, 3), (3, 3)]
+    assert seen == [(3, 9), (6, 9), (9, 9)]
     seen.clear()
-    with pytest.raises(Cancelled):
-        drawn(
-            engine,
-            cells,
-            step=lambda done, total: seen.append((done, total)),
-            cancelled=lambda: len(seen) > 1,
-        )
+    found = drawn(
+        engine,
+        cells,
+        step=lambda done, total: seen.append((done, total)),
+        dropped=lambda: frozenset(range(3)) if len(seen) > 1 else frozenset(),
+    )
     assert len(seen) == 2
+    assert [each.problem for each in found] == ["cancelled"] * 3
     np.testing.assert_array_equal(pixels(drawn(engine, cells[:1])[0]), pixels(before))
+
+
+def test_what_nobody_wants_is_left_out_and_the_others_are_the_same(engine: Engine, tmp_path: Path) -> None:
+    cells = cells_of(engine, tmp_path, 2)
+    whole = drawn(engine, cells)
+    seen: list[int] = []
+    found = drawn(
+        engine,
+        cells,
+        step=lambda done, _total: seen.append(done),
+        dropped=lambda: frozenset({1}) if len(seen) > 1 else frozenset(),
+    )
+    assert [each.problem for each in found] == [None, "cancelled", None]
+    assert found[1].pixels is None
+    assert all(np.abs(pixels(found[n]) - pixels(whole[n])).max() <= 1 for n in (0, 2))
+    seen.clear()
+    begun = drawn(engine, cells, step=lambda done, _total: seen.append(done), dropped=lambda: frozenset({0}))
+    assert [each.problem for each in begun] == ["cancelled", None, None]
+    assert seen == [2, 4, 6]
+
+
+def test_a_picture_that_is_encoded_and_decoded_is_what_the_autoencoder_makes_of_it(engine: Engine) -> None:
+    start = np.random.default_rng(1).integers(0, 255, (64, 64, 3), np.uint8)
+    vae, image = engine.pipe.vae, torch.from_numpy(start).permute(2, 0, 1)[None] / 127.5 - 1
+    with torch.no_grad():
+        wanted = vae.decode(vae.encode(image).latent_dist.mode()).sample[0].permute(1, 2, 0) / 2 + 0.5
+    found = engine._decoder.decoded(engine._decoder.encoded(start)[0])
+    assert found is not None
+    assert np.abs(found / 255 - wanted.clamp(0, 1).numpy()).max() < 0.003
+
+
+def test_a_picture_is_begun_with_one_and_as_much_of_it_drawn_anew(engine: Engine, tmp_path: Path) -> None:
+    look = replace(LOOK, steps=8)
+    start = np.random.default_rng(1).integers(0, 255, (8, 8, 3), np.uint8).repeat(8, 0).repeat(8, 1)
+    adapter = adapter_of(tmp_path, engine.base, "lora")
+    parts = {0.0: 1, 0.4: 3, 1.0: 8}
+
+    def cell(part: float, begun: Any, seed: int = 1) -> Cell:
+        return Cell("a cat", seed, adapter=adapter, start=begun, denoise=part)
+
+    differences = []
+    for part, steps in parts.items():
+        seen: list[int] = []
+        one = drawn(
+            engine, [cell(part, start)], look, step=lambda done, _total, seen=seen: seen.append(done)
+        )[0]
+        assert len(seen) == steps
+        assert seen[-1] == 8
+        other = drawn(engine, [cell(part, 255 - start)], look)[0]
+        differences.append(float(np.abs(pixels(one) - pixels(other)).mean()))
+    # The more is drawn anew, the less it matters what was there.
+    assert differences[0] > differences[1] > differences[2]
+    mixed = [*(cell(part, start) for part in (*parts, 0.4)), Cell("a cat", 9), cell(0.4, start, 2)]
+    found = drawn(engine, mixed, look)
+    for place in (1, 3, 5):
+        alone = drawn(engine, [mixed[place]], look)[0]
+        assert np.abs(pixels(alone) - pixels(found[place])).max() <= 1
+    assert np.abs(pixels(found[1]) - pixels(found[5])).max() > 2
+
+
+def test_what_16_bits_cannot_hold_is_drawn_again_in_32_and_the_model_is_as_it_was(
+    engine: Engine, tmp_path: Path
+) -> None:
+    large = adapter_of(tmp_path, engine.base, "lora", size=0.15)
+    for hit in large.hits:
+        # Together as before, but each number of one half is too large for 16 bits.
+        hit.factors["up"].mul_(1e7)
+        hit.factors["down"].div_(1e7)
+    cells = [Cell("a cat", 1, adapter=large), Cell("a cat", 1)]
+    wanted = pixels(drawn(engine, cells)[0])
+    models = [*engine.base.parts.values(), engine.pipe.vae]
+    try:
+        for model in models:
+            model.to(torch.bfloat16)
+            model.to(torch.float16)
+        before = [each.clone() for model in models for each in model.parameters()]
+        found = drawn(engine, cells)
+        assert [each.problem for each in found] == [None, None]
+        assert np.abs(pixels(found[0]) - wanted).mean() < 2
+        after = [each for model in models for each in model.parameters()]
+        assert all(each.dtype == torch.float16 for each in after)
+        assert all(bool((a == b).all()) for a, b in zip(before, after, strict=True))
+    finally:
+        for model in models:
+            model.float()
+
+
+def test_an_autoencoder_that_overflows_decodes_in_32_bits(engine: Engine) -> None:
+    vae = engine.pipe.vae
+    cells = [Cell("a cat", 1)]
+    wanted = pixels(drawn(engine, cells)[0])
+    decode, wide = vae.decode, engine._decoder._is_wide
+    seen: list[Any] = []
+
+    def decoded(latents: Any) -> Any:
+        seen.append(vae.dtype)
+        found = decode(latents)
+        if vae.dtype == torch.float16:
+            found.sample[...] = torch.inf
+        return found
+
+    vae.half()
+    vae.decode, engine._decoder._is_wide = decoded, False
+    try:
+        found = drawn(engine, cells)[0]
+        assert np.abs(pixels(found) - wanted).mean() < 2
+        assert seen == [torch.float16, torch.float32]
+        assert vae.dtype == torch.float16
+    finally:
+        del vae.decode
+        engine._decoder._is_wide = wide
+        vae.float()
 
 
 def test_what_does_not_fit_into_memory_is_drawn_in_smaller_batches(engine: Engine, tmp_path: Path) -> None:
@@ -148,6 +260,24 @@ def test_the_sampler_of_the_batch_before_does_not_matter(engine: Engine) -> None
     np.testing.assert_array_equal(pixels(drawn(engine, cells, euler)[0]), pixels(first))
 
 
-def test_a_sampler_that_there_is_not_is_refused(engine: Engine) -> None:
-    with pytest.raises(BadRequest, match="ancestral"):
-        drawn(engine, [Cell("x", 1)], replace(LOOK, sampler="ancestral"))
+def test_a_picture_that_does_not_fit_when_it_is_decoded_is_decoded_in_tiles(engine: Engine) -> None:
+    vae = engine.pipe.vae
+    decode = vae.decode
+
+    def crowded(latents: Any) -> Any:
+        if not vae.use_tiling:
+            raise torch.OutOfMemoryError
+        return decode(latents)
+
+    vae.decode = crowded
+    try:
+        assert drawn(engine, [Cell("a cat", 1)])[0].problem is None
+        assert not vae.use_tiling
+    finally:
+        del vae.decode
+
+
+@pytest.mark.parametrize("wrong", [{"sampler": "ancestral"}, {"width": 60}, {"steps": 0}])
+def test_what_cannot_be_drawn_is_refused(engine: Engine, wrong: dict[str, Any]) -> None:
+    with pytest.raises(BadRequest, match=r"ancestral|cannot be drawn"):
+        drawn(engine, [Cell("x", 1)], replace(LOOK, **wrong))

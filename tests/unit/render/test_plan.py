@@ -80,24 +80,23 @@ def test_every_size_can_be_drawn(architecture: str, width: int, height: int) -> 
     assert found[0] * found[1] <= AREAS[architecture][1] ** 2
 
 
-def test_an_architecture_that_is_not_drawn_is_named_with_those_that_are() -> None:
-    with pytest.raises(BadRequest, match="flux1") as told:
-        cells([replace(INK, architecture="flux1")], WISH)
-    assert "sdxl" in told.value.remedy
+def test_an_architecture_that_only_other_tools_draw_has_a_size_too() -> None:
+    assert own_size(replace(INK, architecture="flux1", bucket=(1024, 1024))) == (1024, 1024)
 
 
 def test_every_combination_is_a_cell_and_equal_ones_are_one() -> None:
     other = replace(INK, id=2, name="other", data_sha256="bb")
     wish = replace(WISH, weights=SWEEP, seeds=(1, 2), prompt="a cat", size=(512, 512))
     found = cells([INK, other], wish)
+    assert len(found) == 2 * 4 * 2
     # Without weight the lora does not matter: the two share these.
-    assert len(found) == 2 * 3 * 2 + 2
-    assert len({each.spec.key() for each in found}) == len(found)
+    assert len({each.spec.key() for each in found}) == 2 * 3 * 2 + 2
+    assert len(cells([INK], replace(wish, weights=(0.5, 0.5)))) == 2
     own = cells([INK], replace(WISH, house=True))
     assert [each.spec.prompt for each in own] == ["ink wash", HOUSE_PROMPT]
     assert [each.weight for each in cells([replace(INK, preferred_weight=0.6)], WISH)] == [0.6]
-    draft = cells([INK], replace(WISH, draft=True))[0].spec
-    assert (draft.mode, draft.sampler, draft.cfg) == ("draft", "LCM", 1.0)
+    draft = cells([INK], replace(WISH, mode="draft 12 34"))[0].spec
+    assert (draft.mode, draft.sampler, draft.cfg, draft.steps) == ("draft 12 34", "LCM", 1.0, 4)
 
 
 @pytest.mark.parametrize(
@@ -108,6 +107,10 @@ def test_every_combination_is_a_cell_and_equal_ones_are_one() -> None:
         {"weights": (11.0,)},
         {"weights": (float("nan"),)},
         {"steps": 0},
+        {"seeds": (-1,)},
+        {"seeds": (2**32,)},
+        {"cfg": float("nan")},
+        {"sampler": "PLMS"},
         {"seeds": tuple(range(MOST_CELLS + 1))},
     ],
 )
@@ -127,7 +130,7 @@ def test_a_picture_is_known_by_all_that_it_depends_on_and_nothing_else() -> None
     changes: list[dict[str, object]] = [
         {"base": "x"}, {"prompt": "x"}, {"negative": "x"}, {"seed": 9}, {"width": 8}, {"height": 8},
         {"steps": 9}, {"sampler": "x"}, {"cfg": 9.0}, {"dtype": "x"}, {"lora": "x"}, {"weight": 0.9},
-        {"vae": "x"}, {"mode": "x"}, {"engine": 9},
+        {"vae": "x"}, {"mode": "x"}, {"engine": 9}, {"by": "x"}, {"start": "x"}, {"denoise": 0.5},
     ]  # fmt: skip
     keys = {spec(**change).key() for change in changes}
     assert len(keys) == len(changes)

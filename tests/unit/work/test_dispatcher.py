@@ -84,7 +84,7 @@ def queue(catalog: Catalog, numbers: Sequence[object], *, fits: str = "a", **opt
         for place, number in enumerate(numbers)
     ]
     with catalog.write() as unit:
-        return queue_job(unit, NewJob("double", "k", pieces, "numbers", **options))  # type: ignore[arg-type]
+        return queue_job(unit, NewJob("double", "k", pieces, "numbers", machine="m", **options))  # type: ignore[arg-type]
 
 
 def job(catalog: Catalog, job_id: int) -> JobView:
@@ -148,7 +148,9 @@ def test_pieces_of_several_jobs_that_fit_are_done_together_and_each_once(
     assert Counter((tmp_path / "done").read_text().split()) == Counter(trade.found.keys())
     found = job(catalog, second)
     assert (found.state, found.done, found.total, found.result) == ("done", 2, 2, {"done": 2})
+    # What is next then: the two that are left of these, and the other.
     assert trade.ahead[0] == 4
+    assert job(catalog, other).done == 1
 
 
 def test_what_kills_its_process_is_found_and_fails_alone(catalog: Catalog, tmp_path: Path) -> None:
@@ -199,6 +201,7 @@ def test_a_dispatcher_that_stops_in_the_middle_leaves_all_to_the_next_one(
     with running(dispatcher(catalog, Doubling(), child(tmp_path))):
         until((tmp_path / "slow").exists)
     assert {state for state, _ in states(catalog, job_id)} == {"waiting"}
+    assert job(catalog, job_id).state == "queued"
     trade = Doubling()
     with running(dispatcher(catalog, trade, child(tmp_path))):
         until((tmp_path / "slow").exists)
@@ -254,7 +257,7 @@ def test_whoever_is_busy_is_asked_again_and_nothing_is_counted_against_a_piece(c
     handing = dispatcher(catalog, trade, Thread(draw))
     with running(handing):
         until(lambda: ended(catalog, job_id))
-        assert handing.waits_for is None
+        assert handing.told()["waits_for"] is None
     assert trade.found == {"a3": 6}
     assert len(trade.batches) == 6
 
@@ -269,3 +272,97 @@ def test_a_batch_that_fails_again_and_again_is_given_up(catalog: Catalog) -> Non
         until(lambda: ended(catalog, job_id))
     found = job(catalog, job_id)
     assert (found.state, found.error, found.slug) == ("failed", "by zero", DIED)
+
+
+def test_a_trade_that_fails_costs_its_pieces_and_nobody_else(catalog: Catalog) -> None:
+    class Odd(Doubling):
+        def pack(self, batch_id: str, taken: Sequence[PieceView], soon: Sequence[PieceView]) -> Packed:
+            if any(piece.spec == "odd" for piece in taken):
+                raise TypeError("this version does not know that")
+            return super().pack(batch_id, taken, soon)
+
+    odd, good = queue(catalog, ["odd"], fits="odd", priority=3), queue(catalog, [3])
+    with running(dispatcher(catalog, Odd(), Thread(doubled))):
+        until(lambda: ended(catalog, odd, good))
+    assert (job(catalog, odd).state, job(catalog, odd).error) == ("failed", "this version does not know that")
+    assert job(catalog, good).state == "done"
+
+
+def doubled(spec: str, _line: Line) -> str:
+    return json.dumps({key: 2 * number for key, number in json.loads(spec)})
+
+
+def test_what_was_cancelled_and_asked_for_again_is_not_ended_by_the_batch_before(catalog: Catalog) -> None:
+    job_id = queue(catalog, [1, 2])
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(spec: str, line: Line) -> str:
+        if begun.is_set():
+            return doubled(spec, line)
+        begun.set()
+        assert go_on.wait(LIMIT)
+        return json.dumps({})
+
+    trade = Doubling()
+    handing = Dispatcher(
+        catalog, trade, [Thread(slow), Thread(slow)], "m", partial(alone, catalog, "double"), back_off=(0.0,)
+    )
+    with running(handing):
+        assert begun.wait(LIMIT)
+        with catalog.write() as unit:
+            stop_job(unit, job_id)
+        until(lambda: ended(catalog, job_id))
+        with catalog.write() as unit:
+            retry_job(unit, job_id)
+        until(lambda: ended(catalog, job_id))
+        go_on.set()
+        until(lambda: not handing.is_busy())
+    assert states(catalog, job_id) == [("done", None), ("done", None)]
+    assert job(catalog, job_id).result == {"done": 2}
+
+
+def test_a_running_job_hears_of_its_end_also_when_another_is_cancelled_with_it(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    slow = queue(catalog, [work_child.SLOW])
+    with running(dispatcher(catalog, Doubling(), child(tmp_path))):
+        until((tmp_path / "slow").exists)
+        waiting = queue(catalog, [1])
+        with catalog.write() as unit:
+            stop_job(unit, slow)
+            stop_job(unit, waiting)
+        until(lambda: ended(catalog, slow, waiting))
+        # The worker is free for others again.
+        other = queue(catalog, [5])
+        until(lambda: ended(catalog, other))
+    assert job(catalog, other).state == "done"
+
+
+def test_waiting_for_a_worker_writes_little(catalog: Catalog) -> None:
+    queue(catalog, [3])
+    commits, go_on = Counter[str](), threading.Event()
+    catalog.on_commit(lambda: commits.update(["commit"]))
+
+    def slow(spec: str, line: Line) -> str:
+        assert go_on.wait(LIMIT)
+        return doubled(spec, line)
+
+    handing = dispatcher(catalog, Doubling(), Thread(slow))
+    with running(handing):
+        until(handing.is_busy)
+        before = commits["commit"]
+        threading.Event().wait(1.0)
+        assert commits["commit"] - before <= 4
+        go_on.set()
+
+
+def test_only_what_was_asked_for_on_this_machine_is_handed_out(catalog: Catalog) -> None:
+    with catalog.write() as unit:
+        pieces = [NewPiece("k", "a", 1)]
+        other = queue_job(unit, NewJob("double", "k", pieces, "numbers", machine="elsewhere"))
+    here = queue(catalog, [2])
+    trade = Doubling()
+    with running(dispatcher(catalog, trade, Thread(doubled))):
+        until(lambda: ended(catalog, here))
+    assert job(catalog, other).state == "queued"
+    assert trade.found == {"a2": 4}
