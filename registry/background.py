@@ -14,6 +14,7 @@ from registry.app import HASH, PICTURES, SCAN
 from registry.catalog import changes
 from registry.catalog.problems import replace_root_problems
 from registry.catalog.roots import added_since, list_roots
+from registry.catalog.uploads import forget_uploads
 from registry.errors import Conflict, RegistryError
 from registry.ingest.applying import apply_actions
 from registry.ingest.scanning import ScanCounts, scan_root, scope_of
@@ -37,6 +38,7 @@ log = logging.getLogger(__name__)
 _RETRY_SECONDS = 5.0
 _RECONCILE_SECONDS = 1.0
 _HOUSEKEEPING_SECONDS = 3600.0
+_UPLOADS_MS = 86_400_000
 
 
 class Background:
@@ -208,8 +210,16 @@ class Background:
                     log.warning("%s", error)
             if now > housekeeping:
                 housekeeping = now + _HOUSEKEEPING_SECONDS
-                with contextlib.suppress(RegistryError), self._registry.catalog.write() as unit:
-                    changes.prune(unit, self._registry.settings.change_days)
+                with contextlib.suppress(RegistryError):
+                    self._keep_house()
+
+    def _keep_house(self) -> None:
+        """Let go of what is kept for a while only."""
+        registry = self._registry
+        with registry.catalog.write() as unit:
+            changes.prune(unit, registry.settings.change_days)
+            unused = forget_uploads(unit, unit.now - _UPLOADS_MS)
+        registry.studio.store.remove(unused)
 
     def _next(self, seconds: float) -> Mapping[int, list[Action | Lost]]:
         """Return what was told since, by root, waiting a moment for the first."""

@@ -24,8 +24,10 @@ from registry.catalog.tokens import any_token
 from registry.errors import CannotServe, Conflict
 from registry.exports import Exporting, loras_found
 from registry.fingerprinting import Fingerprinting
+from registry.rendering import Rendering
 from registry.searching import MOST_LORAS, open_searching
 from registry.syncing import Asking, Syncing
+from registry.telling import Telling
 from registry.web import pages
 
 if TYPE_CHECKING:
@@ -64,12 +66,20 @@ def serve(settings: Settings, paths: Sequence[str], *, watch: bool, announce: Ca
         syncing = Syncing(registry, lambda query: searching.all_ids(query, MOST_LORAS))
         exporting = Exporting(registry, lambda query: loras_found(registry, searching, query))
         fingerprinting = Fingerprinting(registry, lambda query: searching.all_ids(query, MOST_LORAS))
+        rendering = Rendering(registry)
+        telling = Telling(registry)
         background = Background(registry, searching, syncing, fingerprinting, watch=watch)
+
+        def progress() -> dict[str, object]:
+            return {**background.progress(), "drawing": rendering.dispatcher.told()}
+
         feed = Feed(registry.catalog)
-        app = create_app(_context(registry, searching, syncing, fingerprinting, exporting, background, feed))
-        sources = pages.Sources(
-            registry.catalog, registry.machine_id, searching, background.progress, viewer_of
+        app = create_app(
+            _context(
+                registry, searching, syncing, fingerprinting, exporting, rendering, background, feed, progress
+            )
         )
+        sources = pages.Sources(registry.catalog, registry.machine_id, searching, progress, viewer_of)
         app.routes.extend(pages.routes(sources))
 
         def ready() -> None:
@@ -78,11 +88,15 @@ def serve(settings: Settings, paths: Sequence[str], *, watch: bool, announce: Ca
 
         server = _Server(app, feed, ready)
         background.start()
+        rendering.start_dispatcher()
+        telling.start()
         try:
             server.run(sockets=[listener])
         finally:
             feed.close()
             background.stop()
+            rendering.close()
+            telling.close()
             fingerprinting.close()
             searching.close()
 
@@ -217,8 +231,10 @@ def _context(  # noqa: PLR0913, PLR0917 - all that there is to be asked
     syncing: Syncing,
     fingerprinting: Fingerprinting,
     exporting: Exporting,
+    rendering: Rendering,
     background: Background,
     feed: Feed,
+    progress: Callable[[], dict[str, object]],
 ) -> Context:
     registry.on_scanned = background.scanned
 
@@ -256,7 +272,7 @@ def _context(  # noqa: PLR0913, PLR0917 - all that there is to be asked
         rescan_and_wait=rescan_and_wait,
         pause_hashing=lambda paused, actor: registry.pause_hashing(paused=paused, actor=actor),
         searching=searching,
-        progress=background.progress,
+        progress=progress,
         sync=lambda query, everything, actor: syncing.start(Asking(query, everything), actor=actor),
         plan_sync=lambda query, everything: syncing.plan(Asking(query, everything)),
         sync_version=lambda version, actor: syncing.start(Asking(version=version), actor=actor),
@@ -268,4 +284,7 @@ def _context(  # noqa: PLR0913, PLR0917 - all that there is to be asked
         relatives=lambda lora_id, limit, least, exact: fingerprinting.relatives(
             lora_id, limit=limit, least=least, exact=exact
         ),
+        find=lambda query: loras_found(registry, searching, query),
+        plan_render=rendering.plan,
+        render=lambda asking, actor: rendering.start(asking, actor=actor),
     )

@@ -464,7 +464,7 @@ class SearchRecord:
     `tags` each tag with its count, `description` what the header says of the model. `sidecars` are those that
     name no other file than the one beside them, `curation` what the user noted, `link` what Civitai said.
     `nsfw` is the level, which nobody may have said: one of Civitai's bits. `health` is what its weights tell,
-    nothing where they were not measured.
+    nothing where they were not measured, `rendered` whether pictures of it were drawn here.
     """
 
     id: int
@@ -485,6 +485,7 @@ class SearchRecord:
     link: Link | None = None
     nsfw: int | None = None
     health: tuple[str, ...] = ()
+    rendered: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,13 +155,17 @@ def _problems(registry: Registry, limit: int) -> list[ProblemView]:
 
 
 def _outbound(settings: Settings) -> list[dict[str, object]]:
-    from registry.syncing import purposes
+    from registry import rendering, syncing, telling
 
     hours = f", and every {settings.sync_hours:g} hours while serving" if settings.sync_hours else ""
-    when = "never: the network is switched off" if settings.offline else f"when a sync is asked for{hours}"
+    never = "never: the network is switched off" if settings.offline else None
+    told = [
+        *((each, never or f"when a sync is asked for{hours}") for each in syncing.purposes(settings)),
+        *((each, "when pictures are drawn") for each in rendering.purposes(settings)),
+        *((each, never or "when a job with a webhook ends") for each in telling.purposes(settings)),
+    ]
     return [
-        {"name": each.name, "why": each.why, "hosts": sorted(each.hosts), "when": when}
-        for each in purposes(settings)
+        {"name": each.name, "why": each.why, "hosts": sorted(each.hosts), "when": when} for each, when in told
     ]
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
+
+from registry.api.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -12,8 +14,9 @@ if TYPE_CHECKING:
 
     from registry.api.feed import Feed
     from registry.catalog.engine import Catalog
-    from registry.civitai.planning import Plan
+    from registry.civitai.planning import Plan as SyncPlan
     from registry.config import Settings
+    from registry.drawings import Asking, Plan
     from registry.exported import ExportTally, ExportWish
     from registry.measured import Measured, Relatives
     from registry.pictures.studio import Studio
@@ -32,7 +35,9 @@ class Context:
     and its model. `export` starts to write sidecars and returns its job id, `plan_export` tells what it
     would write. `measure` starts to measure weights and returns its job id; it takes a query and whether to
     measure anew. `fingerprint` gives that of a lora, measured now if need be, `relatives` the loras like it:
-    how many at most, the least cosine, and whether to calculate it from the files.
+    how many at most, the least cosine, and whether to calculate it from the files. `find` gives the loras
+    that a query finds, `plan_render` tells what drawing would be, `render` starts it and returns its job id.
+    `results_pace` is how often results of drawings are asked for in batches.
     """
 
     catalog: Catalog
@@ -49,7 +54,7 @@ class Context:
     searching: Searching
     progress: Callable[[], dict[str, object]]
     sync: Callable[[str, bool, str | None], int]
-    plan_sync: Callable[[str, bool], Plan]
+    plan_sync: Callable[[str, bool], SyncPlan]
     sync_version: Callable[[int, str | None], int]
     studio: Studio
     export: Callable[[ExportWish, str | None], int]
@@ -57,6 +62,10 @@ class Context:
     measure: Callable[[str, bool, str | None], int]
     fingerprint: Callable[[int], Measured]
     relatives: Callable[[int, int, float, bool], Relatives]
+    find: Callable[[str], Sequence[int]]
+    plan_render: Callable[[Asking], Plan]
+    render: Callable[[Asking, str | None], tuple[int, Plan]]
+    results_pace: Pace = field(default_factory=lambda: Pace(6, 1000))
 
 
 def context_of(request: Request) -> Context:

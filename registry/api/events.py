@@ -15,14 +15,17 @@ from registry.api.access import needs, principal_of
 from registry.api.context import Context, context_of
 from registry.api.problems import Problem, respond
 from registry.api.serialise import to_json
-from registry.api.shapes import ChangeEvent
+from registry.api.shapes import ChangeEvent, JobEvent
 from registry.catalog.changes import changes_since, generation
+from registry.catalog.jobs import list_jobs
 from registry.catalog.tokens import is_usable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from starlette.types import Receive, Scope, Send
+
+    from registry.views import JobView
 
 router = APIRouter(tags=["events"], dependencies=[needs("read")])
 
@@ -33,6 +36,8 @@ RETRY_MS = 2000
 MAX_STREAMS = 64
 RETRY_SECONDS = 30
 _LARGEST_ID = 2**63 - 1
+# So many of the newest jobs are looked at for what is new of them.
+RECENT = 50
 
 
 @router.get(
@@ -45,8 +50,9 @@ async def events(
 ) -> Response:
     """Follow the changes after `Last-Event-ID` or `since`, else from now on.
 
-    Events are `change` (the id is its seq) and `resync`: the point asked for is too long ago, read all anew.
-    The stream ends when its token is revoked; of too many streams the next one is refused with a 503.
+    Events are `change` (the id is its seq), `job` (how far a job is, without an id) and `resync`: the point
+    asked for is too long ago, read all anew. The stream ends when its token is revoked; of too many streams
+    the next one is refused with a 503.
     """
     context = context_of(request)
     last = request.headers.get("last-event-id", "").strip()
@@ -91,20 +97,39 @@ async def _events(context: Context, since: int | None, token_id: int | None) -> 
     # An id without data moves the point to resume at and shows the client nothing.
     yield b"retry: %d\nid: %d\n\n" % (RETRY_MS, point)
     quiet = False
+    jobs = Told()
     while not feed.closed:
         ticket = feed.ticket
         batch = await run_in_threadpool(_next_events, context, point, token_id)
         if batch is None:
             return
         point = batch.point
-        if batch.lines or quiet:
-            yield batch.lines or b": still here\n\n"
+        lines = batch.lines + await run_in_threadpool(_job_events, context, jobs)
+        if lines or quiet:
+            yield lines or b": still here\n\n"
         quiet = not batch.full and not await feed.wait_beyond(ticket, KEEPALIVE_SECONDS)
 
 
 def _generation(context: Context) -> int:
     with context.catalog.read() as conn:
         return generation(conn)
+
+
+class Told:
+    """Which jobs a stream was told of, and how far they were then."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[str, int, int | None]] | None = None
+
+    def fresh(self, jobs: Sequence[JobView]) -> list[JobView]:
+        """Return those that are other than they were, oldest first; of the first look those that go on."""
+        now = {job.id: (job.state, job.done, job.total) for job in jobs}
+        before, self._known = self._known, now
+        if before is None:
+            found = [job for job in jobs if job.finished_at is None]
+        else:
+            found = [job for job in jobs if before.get(job.id) != now[job.id]]
+        return found[::-1]
 
 
 class _Batch(NamedTuple):
@@ -126,6 +151,13 @@ def _next_events(context: Context, since: int, token_id: int | None) -> _Batch |
             return _Batch(now, _event(b"resync", now, {"generation": now}), full=False)
     lines = b"".join(_event(b"change", each.seq, ChangeEvent.of(each)) for each in changed)
     return _Batch(changed[-1].seq if changed else since, lines, full=len(changed) == BATCH)
+
+
+def _job_events(context: Context, told: Told) -> bytes:
+    """Return what is new of jobs; it has no id, for a stream does not go on from there."""
+    with context.catalog.read() as conn:
+        fresh = told.fresh(list_jobs(conn, limit=RECENT))
+    return b"".join(b"event: job\ndata: %b\n\n" % to_json(JobEvent.of(job)) for job in fresh)
 
 
 def _event(name: bytes, seq: int, data: object) -> bytes:

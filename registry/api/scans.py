@@ -1,19 +1,16 @@
-"""`/api/v1/scan`, `/hashing` and `/jobs`: starting work in the background, watching and stopping it."""
+"""`/api/v1/scan` and `/hashing`: looking for files, and when they may be read."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from registry.api.access import actor_of, needs
 from registry.api.context import context_of
-from registry.api.profiles import limits_of
 from registry.api.serialise import answer
-from registry.api.shapes import JobList, ScanStarted
-from registry.catalog.jobs import cancel_job, list_jobs
+from registry.api.shapes import ScanStarted
 
 router = APIRouter(tags=["jobs"])
 
@@ -45,27 +42,4 @@ class HashingWish(BaseModel):
 def pause(request: Request, wish: HashingWish) -> Response:
     """Pause hashing or let it go on; `/status` tells how far it is."""
     context_of(request).pause_hashing(wish.paused, actor_of(request))
-    return Response(status_code=204)
-
-
-@router.get("/jobs", dependencies=[needs("read")], responses={200: {"model": JobList}})
-def list_(
-    request: Request, *, live: bool = False, limit: Annotated[int, Query(ge=1, le=1000)] = 50
-) -> Response:
-    """List the newest jobs, or with `live` only those that are not finished.
-
-    Whoever is not told of all loras is not told what came of them either: that may name any.
-    """
-    with context_of(request).catalog.read() as conn:
-        jobs = list_jobs(conn, live=live, limit=limit)
-    if limits_of(request).entries is not None:
-        jobs = [replace(job, result=None, error=None) for job in jobs]
-    return answer(request, JobList(jobs))
-
-
-@router.post("/jobs/{job_id}/cancel", status_code=204, dependencies=[needs("write")])
-def cancel(request: Request, job_id: Annotated[int, Path(ge=0, lt=2**63)]) -> Response:
-    """Ask a job to stop; it does so within seconds."""
-    with context_of(request).catalog.write(actor=actor_of(request)) as unit:
-        cancel_job(unit, job_id)
     return Response(status_code=204)

@@ -8,12 +8,25 @@ from typing import TYPE_CHECKING
 
 from registry.catalog.changes import Changed
 from registry.catalog.copies import Link
+from registry.catalog.drawing import DrawnPicture
 from registry.catalog.pictures import PictureView
 from registry.catalog.saved import SavedSearch
+from registry.drawings import Left
+from registry.drawings import Plan as DrawPlan
 from registry.measured import Measured, Relative, Relatives
 from registry.search.query import QueryWarning
 from registry.search.writing import format_query
-from registry.views import Facet, FileView, JobView, LoraView, ProblemView, RootView, Suggestion
+from registry.views import (
+    Facet,
+    FileView,
+    JobLine,
+    JobView,
+    LoraView,
+    PieceView,
+    ProblemView,
+    RootView,
+    Suggestion,
+)
 
 if TYPE_CHECKING:
     from registry.civitai.planning import Plan
@@ -208,6 +221,96 @@ class JobList:
     """Jobs, the newest first."""
 
     items: list[JobView]
+
+
+@dataclass(frozen=True, slots=True)
+class JobEvent:
+    """How far a job is; `total` is `None` until known."""
+
+    id: int
+    kind: str
+    state: str
+    done: int
+    total: int | None
+
+    @classmethod
+    def of(cls, job: JobView) -> "JobEvent":
+        """Return what a stream tells of a job: nothing that names a lora."""
+        return cls(job.id, job.kind, job.state, job.done, job.total)
+
+
+@dataclass(frozen=True, slots=True)
+class JobBody:
+    """One job: how many of its pieces are in which state, and what happened during it."""
+
+    job: JobView
+    pieces: dict[str, int]
+    lines: list[JobLine]
+
+
+@dataclass(frozen=True, slots=True)
+class PieceBody:
+    """One piece of a job; `picture` is the key of what was drawn, `lora` what it is of, 0 for none."""
+
+    place: int
+    state: str
+    attempts: int
+    lora: int
+    spec: dict[str, object]
+    picture: str | None
+    slug: str | None
+    error: str | None
+
+    @classmethod
+    def of(cls, piece: PieceView, picture: DrawnPicture | None) -> "PieceBody":
+        """Return a piece as it is told; `spec` is what a picture depends on."""
+        told = piece.spec if isinstance(piece.spec, dict) else {}
+        spec, lora = told.get("spec"), told.get("lora")
+        return cls(
+            piece.place,
+            piece.state,
+            piece.attempts,
+            lora if isinstance(lora, int) else 0,
+            spec if isinstance(spec, dict) else {},
+            None if picture is None else picture.picture,
+            piece.slug,
+            piece.error,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PieceList:
+    """Pieces of a job in their order; `after` continues the list, `None` at its end."""
+
+    items: list[PieceBody]
+    after: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RenderPlan:
+    """What drawing is: how many pictures, how many of them are there already, and about how many seconds.
+
+    `left` are the first of the `left_out` loras of which nothing is drawn.
+    """
+
+    pictures: int
+    there: int
+    seconds: float | None
+    left: list[Left]
+    left_out: int
+
+    @classmethod
+    def of(cls, plan: DrawPlan) -> "RenderPlan":
+        """Return a plan as it is told."""
+        return cls(plan.pictures, plan.there, plan.seconds, list(plan.left), plan.left_out)
+
+
+@dataclass(frozen=True, slots=True)
+class RenderStarted:
+    """The job that draws."""
+
+    job: int
+    plan: RenderPlan
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,7 +156,7 @@ def things(record: SearchRecord) -> Iterable[str]:
     """Give what a lora has, by the names that `has:` knows."""
     companions = {kind for file in record.files for kind in file.companions}
     having = {
-        "preview": "preview" in companions,
+        "preview": "preview" in companions or record.rendered,
         "sidecar": "sidecar" in companions,
         "triggers": bool(record.claimed or any(_told_triggers(record))),
         "tags": bool(record.tags),

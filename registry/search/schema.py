@@ -23,7 +23,7 @@ import tantivy
 
 from registry.search.fields import COLUMNS, NUMERIC, TABLE, TAG, Field, Kind
 
-INDEX_VERSION: Final = 6
+INDEX_VERSION: Final = 7
 """Raise it whenever documents or fields change: the index is then made anew."""
 
 BAG: Final = "bag"

@@ -26,6 +26,7 @@ SOURCES: Final[Mapping[str, str]] = {
     _BESIDE: "beside the file",
     "header": "in the header",
     "civitai": "from Civitai",
+    "render": "drawn here",
 }
 """Where a picture is from, as pages say it."""
 # What generation data say of a picture, under the names that Civitai sends, and what that is called.

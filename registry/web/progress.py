@@ -22,8 +22,13 @@ class Step:
 
 
 def steps(progress: Mapping[str, Any]) -> tuple[Step, ...]:
-    """Return what is going on: scans, hashing, making the search index."""
-    return (*map(_scan, progress.get("scans", ())), *_hashing(progress), *_indexing(progress))
+    """Return what is going on: scans, hashing, drawing, making the search index."""
+    return (
+        *map(_scan, progress.get("scans", ())),
+        *_hashing(progress),
+        *_drawing(progress),
+        *_indexing(progress),
+    )
 
 
 def _scan(scan: Mapping[str, Any]) -> Step:
@@ -52,6 +57,15 @@ def _hashing(progress: Mapping[str, Any]) -> Iterable[Step]:
     if eta is not None:
         text += f", about {words.duration(eta)}"
     yield Step("Hashing", text, done, done + left)
+
+
+def _drawing(progress: Mapping[str, Any]) -> Iterable[Step]:
+    drawing = progress.get("drawing") or {}
+    for batch in drawing.get("batches") or ():
+        done, total = int(batch["step"]), int(batch["steps"])
+        yield Step("Drawing", words.several(int(batch["pieces"]), "picture"), done, total or None)
+    if drawing.get("state") == "waiting":
+        yield Step("Drawing waits", words.visible(str(drawing.get("waits_for") or "")))
 
 
 def _indexing(progress: Mapping[str, Any]) -> Iterable[Step]:

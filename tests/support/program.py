@@ -77,12 +77,14 @@ json.dump(answers, ours)
 """
 
 
-def run_all(data: Path, *lines: Sequence[str | bytes]) -> list[Outcome]:
-    """Run several command lines one after the other in one process."""
+def run_all(
+    data: Path, *lines: Sequence[str | bytes], more: Mapping[str, str] | None = None
+) -> list[Outcome]:
+    """Run several command lines one after the other in one process, with `more` in its environment."""
     done = subprocess.run(
         [sys.executable, "-c", _DRIVER],
         input=json.dumps([[os.fsencode(argument).hex() for argument in line] for line in lines]).encode(),
-        env=environment_of(data),
+        env=environment_of(data, more),
         cwd=data.parent,
         capture_output=True,
         check=False,

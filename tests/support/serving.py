@@ -21,6 +21,8 @@ from registry.catalog.roots import add_root, change_root, mount_root, remove_roo
 from registry.catalog.tokens import create_token
 from registry.civitai.planning import Plan
 from registry.config import Settings
+from registry.drawings import Left
+from registry.drawings import Plan as RenderPlan
 from registry.errors import Conflict, NotFound
 from registry.exported import WRITTEN, Exported, ExportTally, ExportWish
 from registry.pictures.store import PictureStore
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
+    from registry.drawings import Asking
     from registry.measured import Measured
     from tests.support.catalogs import Builder
 
@@ -113,6 +116,14 @@ class Actions:
         self.asked.append(("measure", query, anew, actor))
         return 12
 
+    def plan_render(self, asking: Asking) -> RenderPlan:
+        self.asked.append(("plan_render", asking))
+        return RenderPlan(len(asking.loras), 1, 12.5, (Left(7, "odd", "no-base", "there is none"),), 3)
+
+    def render(self, asking: Asking, actor: str | None) -> tuple[int, RenderPlan]:
+        self.asked.append(("render", asking, actor))
+        return 13, self.plan_render(asking)
+
     def fingerprint(self, lora_id: int) -> Measured:
         with self.builder.catalog.read() as conn:
             found = fingerprint_of(conn, lora_id)
@@ -169,6 +180,9 @@ class Service:
                 relatives=lambda lora_id, limit, least, _exact: relatives_of(
                     builder.catalog, self.likeness, lora_id, limit=limit, least=least
                 ),
+                find=lambda query: searching.all_ids(query, 1000),
+                plan_render=self.actions.plan_render,
+                render=self.actions.render,
             ),
             clock=clock,
         )

@@ -18,7 +18,7 @@ from registry.ingest.derive import read_unless_known
 from tests.support.files import write_safetensors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from registry.app import Registry
     from registry.hashing.reader import HashedFile, QuickHead
@@ -140,14 +140,22 @@ class Shelf:
 
 @contextmanager
 def open_shelf(
-    place: Path, *, counting: Counting | None = None, workers: int = 0, **options: Any
+    place: Path,
+    *,
+    counting: Counting | None = None,
+    workers: int = 0,
+    settings: Mapping[str, Any] | None = None,
+    **options: Any,
 ) -> Iterator[Shelf]:
-    """Open the registry of `place` with the root `place/loras`, which is made if it is not there."""
+    """Open the registry of `place` with the root `place/loras`, which is made if it is not there.
+
+    `options` are those of the root.
+    """
     counting = counting or Counting()
     folder = place / "loras"
     folder.mkdir(exist_ok=True)
-    settings = load_settings(data_dir=place / "data", workers=workers, hash_readers=2)
-    with open_registry(settings, reading=counting.reading()) as registry:
+    loaded = load_settings(data_dir=place / "data", workers=workers, hash_readers=2, **(settings or {}))
+    with open_registry(loaded, reading=counting.reading()) as registry:
         yield Shelf(registry, registry.add_root(str(folder), **options), counting)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from registry.catalog.picture_rows import BESIDE, CIVITAI, HEADER, USER
+from registry.catalog.picture_rows import BESIDE, CIVITAI, HEADER, RENDER, USER
 from registry.catalog.pictures import PictureView
 from registry.web.gallery import SOURCES, gallery
 
@@ -80,4 +80,4 @@ def test_there_are_never_too_many() -> None:
 
 
 def test_every_source_of_pictures_has_a_name() -> None:
-    assert SOURCES.keys() == {USER, BESIDE, HEADER, CIVITAI}
+    assert SOURCES.keys() == {USER, BESIDE, HEADER, CIVITAI, RENDER}

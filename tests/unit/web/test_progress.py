@@ -35,6 +35,20 @@ from registry.web.progress import Step, steps
             (Step("Making the search index", "500 of 2,000 loras", 500, 2000),),
         ),
         (
+            {
+                "drawing": {
+                    "state": "working",
+                    "batches": [{"jobs": [3], "pieces": 8, "step": 5, "steps": 20}],
+                    "waits_for": None,
+                }
+            },
+            (Step("Drawing", "8 pictures", 5, 20),),
+        ),
+        (
+            {"drawing": {"state": "waiting", "batches": [], "waits_for": "the web UI is at work"}},
+            (Step("Drawing waits", "the web UI is at work"),),
+        ),
+        (
             {"search": {"state": "failing", "done": 0, "total": None}},
             (Step("The search index falls behind", "the log says what is wrong", 0, None),),
         ),
