@@ -31,9 +31,20 @@ if TYPE_CHECKING:
 
 MAX_BODY = 1 << 20
 MAX_PICTURE = 32 << 20
+MAX_DRAWING = 43 << 20
+"""Of bodies with a picture of `MAX_PICTURE` bytes in base64, and of uploads."""
 MAX_ARCHIVE = 256 << 20
 # Somebody who only asks whether the server lives learns nothing else.
 OPEN_PATHS = frozenset({"/healthz"})
+_DRAWING_PATHS = frozenset(
+    {
+        "/sdapi/v1/img2img",
+        "/sdapi/v1/png-info",
+        "/api/v1b/task_submit",
+        "/api/v1b/upload_img",
+        "/api/v1b/upload_imgs",
+    }
+)
 # Of POST routes those that only read need the role that a token in an address has, all others a higher one.
 _READING = frozenset({"GET", "HEAD", "POST"})
 
@@ -84,7 +95,9 @@ class Door:
         except RegistryError as error:
             await self._tell(problem_of(error), scope)(scope, receive, send)
             return
-        await self._app(scope, _capped(receive, _most(scope)), _guarded(send))
+        # Strangers whose token is still to be read do not fill the memory before it is.
+        most = MAX_BODY if state["principal"].role == NOBODY else _most(scope)
+        await self._app(scope, _capped(receive, most), _guarded(send))
         token = state["token"]
         if token is not None and not self._tokens.is_noted(token):
             await run_in_threadpool(self._tokens.note_use, token)
@@ -151,6 +164,8 @@ def _most(scope: Scope) -> int:
     """Return how large the body of a request may be: pictures and archives are larger than all else."""
     if (scope["method"], scope["path"]) == ("POST", "/api/v1/notes"):
         return MAX_ARCHIVE
+    if scope["method"] == "POST" and scope["path"] in _DRAWING_PATHS:
+        return MAX_DRAWING
     picture = scope["method"] == "PUT" and scope["path"].endswith("/pictures")
     return MAX_PICTURE if picture else MAX_BODY
 

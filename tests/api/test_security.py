@@ -14,6 +14,8 @@ from tests.support.serving import REMOTE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import httpx
+
     from tests.support.catalogs import Builder
     from tests.support.serving import Service
 
@@ -102,15 +104,20 @@ READS = {
     "/API/GetModelHash",
     "/API/GetNewSession",
     "/API/ListModels",
+    "/api/v1b/cn/artist",
+    "/api/v1b/cn/opensource",
     "/api/v1b/get_token",
     "/api/v1b/models/base",
     "/api/v1b/models/lora",
     "/api/v1b/models/private",
+    "/api/v1b/task_result",
+    "/api/v1b/task_results",
     "/civitai/api/v1/model-versions/by-hash",
     "/civitai/api/v1/model-versions/by-hash/ids",
     "/api/v1/loras/by-hash",
     "/api/v1/loras/{ref}/link",
     "/api/v1/search",
+    "/sdapi/v1/png-info",
 }
 WRITES = {
     SCAN,
@@ -118,20 +125,36 @@ WRITES = {
     "/api/v1/export",
     "/api/v1/fingerprints",
     "/api/v1/hashing",
+    "/api/v1/jobs/{job_id}",
     "/api/v1/jobs/{job_id}/cancel",
+    "/api/v1/jobs/{job_id}/retry",
     "/api/v1/loras/edit",
     "/api/v1/loras/{ref}",
     "/api/v1/loras/{ref}/copy-from",
     "/api/v1/loras/{ref}/pictures",
     "/api/v1/loras/{ref}/pictures/{key}",
     "/api/v1/loras/{ref}/undo",
+    "/api/v1/renders",
     "/api/v1/saved-searches/{name}",
     "/api/v1/sync",
+    "/api/v1b/task_submit",
+    "/api/v1b/upload_img",
+    "/api/v1b/upload_imgs",
+    "/sdapi/v1/img2img",
+    "/sdapi/v1/interrupt",
     "/sdapi/v1/refresh-loras",
+    "/sdapi/v1/skip",
+    "/sdapi/v1/txt2img",
     "/v2/model/civitai_version_id/{civitai_version_id}/sync",
 }
 # What takes a lora away for good needs more than what else is done to it.
 ADMINS = {("delete", "/api/v1/loras/{ref}")}
+
+
+def told(answer: httpx.Response) -> int:
+    """Return the status of an answer, of Miaohua's failures that in their envelope."""
+    failed = answer.status_code == 200 and answer.request.url.path.startswith("/api/v1b/")
+    return int(answer.json().get("code", 0)) if failed else answer.status_code
 
 
 def test_every_operation_that_changes_something_needs_its_role(service: Service) -> None:
@@ -141,7 +164,7 @@ def test_every_operation_that_changes_something_needs_its_role(service: Service)
         for method in operations.keys() - {"get"}:
             url = path.replace("{root_id}", "1").replace("{job_id}", "1")
             read, written = (
-                service.ask(method.upper(), url, peer=REMOTE, headers=headers, json={}).status_code
+                told(service.ask(method.upper(), url, peer=REMOTE, headers=headers, json={}))
                 for headers in (reader, writer)
             )
             assert (read == 403) == (path not in READS), path

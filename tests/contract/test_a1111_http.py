@@ -335,7 +335,7 @@ def test_missing_files_are_not_listed(service: Service, builder: Builder) -> Non
 
 def test_errors_have_the_shape_that_these_clients_know(service: Service) -> None:
     with service.open():
-        unknown = service.ask("GET", "/sdapi/v1/samplers")
+        unknown = service.ask("GET", "/sdapi/v1/upscalers")
         wrong = service.ask("GET", LIST + "?covers=perhaps")
     assert (unknown.status_code, wrong.status_code) == (404, 400)
     for answer in (unknown, wrong):
