@@ -33,7 +33,8 @@ A REF is an id (12 or id:12), 8 or more digits of any hash (hash:H), a path, or 
 
 \b
 Exit codes: 0 done, 1 a bug, 2 wrong arguments, 3 not found, 4 ambiguous, 5 conflict, 6 forbidden,
-7 the database, 8 a file cannot be read, 9 cancelled, 10 cannot serve, 130 stopped with Ctrl-C.
+7 the database, 8 a file cannot be read, 9 cancelled, 10 cannot serve, 11 another server, 12 cannot draw,
+130 stopped with Ctrl-C.
 """
 
 

@@ -15,16 +15,19 @@ FIRST, NEXT = 10, 0
 class Asking:
     """What is to be drawn: loras by their ids, or the base model alone, and how; see `registry.render.plan`.
 
-    `base` names a base model of the settings, or is one itself. `ends_at` is when what is left is left, in
-    milliseconds. `start` is the key of a picture to begin with.
+    Without a `prompt` each has its own; `prompts` are drawn beside it. `base` names a base model of the
+    settings, or is one itself; with `bases` everything is drawn on each of these. `ends_at` is when what is
+    left is left, in milliseconds. `start` is the key of a picture to begin with.
     """
 
     loras: tuple[int, ...] = ()
     architecture: str = ""
     base: str = ""
+    bases: tuple[str, ...] = ()
     weights: tuple[float, ...] = ()
     seeds: tuple[int, ...] = (SEED,)
     prompt: str | None = None
+    prompts: tuple[str, ...] = ()
     house: bool = False
     negative: str = NEGATIVE
     size: tuple[int, int] | None = None

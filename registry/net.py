@@ -9,7 +9,9 @@ http, and drop credentials at another host.
 from __future__ import annotations
 
 import ipaddress
+import math
 import socket
+import threading
 import time
 import zlib
 from collections.abc import Callable, Sequence
@@ -23,6 +25,7 @@ import httpx
 from registry.errors import AnswerTooLarge, Offline, OutboundError, RefusedAddress
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterable, Iterator, Mapping
 
 MAX_REDIRECTS: Final = 5
@@ -96,9 +99,12 @@ class Door:
     ) -> None:
         self.offline = offline
         self._seconds = seconds
-        backend = _Checked(frozenset(own_hosts), resolve)
+        self._backend = _Checked(frozenset(own_hosts), resolve)
         self._client = httpx.Client(
-            transport=_Transport(proxy, backend), timeout=seconds, trust_env=False, follow_redirects=False
+            transport=_Transport(proxy, self._backend),
+            timeout=seconds,
+            trust_env=False,
+            follow_redirects=False,
         )
 
     def close(self) -> None:
@@ -137,6 +143,7 @@ class Door:
         self, method: str, url: str, headers: Mapping[str, str], content: bytes | None, most: int
     ) -> Reply:
         asked = _parsed(url)
+        self._backend.begin(4 * self._seconds)
         try:
             with self._client.stream(method, asked, headers=headers, content=content) as response:
                 told = {name.lower(): value for name, value in response.headers.items()}
@@ -284,6 +291,16 @@ class _Checked(httpcore.NetworkBackend):
         self._own_hosts = own_hosts
         self._resolve = resolve
         self._inner = httpcore.SyncBackend()
+        self._time = threading.local()
+
+    def begin(self, seconds: float) -> None:
+        """Give the request that this thread sends next so much time for all of its answer."""
+        self._time.end = time.monotonic() + seconds
+
+    def left(self) -> float:
+        """Return how many seconds the request of this thread has left."""
+        end: float = getattr(self._time, "end", math.inf)
+        return end - time.monotonic()
 
     def connect_tcp(
         self,
@@ -304,10 +321,46 @@ class _Checked(httpcore.NetworkBackend):
         failure = httpcore.ConnectError("its name has no address")
         for address in addresses:
             try:
-                return self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
+                inner = self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
+                return _Timed(inner, self)
             except httpcore.ConnectError as error:
                 failure = error
         raise failure
+
+
+class _Timed(httpcore.NetworkStream):
+    """A connection on which no request takes longer than it may: also one byte now and then is an end."""
+
+    def __init__(self, inner: httpcore.NetworkStream, backend: _Checked) -> None:
+        self._inner = inner
+        self._backend = backend
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._inner.read(max_bytes, self._seconds(timeout, httpcore.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._inner.write(buffer, self._seconds(timeout, httpcore.WriteTimeout))
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.NetworkStream:
+        inner = self._inner.start_tls(ssl_context, server_hostname, timeout)
+        return _Timed(inner, self._backend)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
+
+    def _seconds(self, timeout: float | None, late: type[httpcore.TimeoutException]) -> float:
+        left = self._backend.left()
+        if left <= 0:
+            raise late("the answer takes too long")
+        return left if timeout is None else min(timeout, left)
 
 
 def is_public(address: str) -> bool:

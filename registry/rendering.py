@@ -216,9 +216,9 @@ class Rendering:
         subjects: dict[str, list[Subject]] = {}
         chosen: dict[str, BaseAsk] = {}
         left: list[Left] = []
-        for one in known:
+        for one, wanted in itertools.product(known, asking.bases or (asking.base,)):
             try:
-                base = _stamped(bases.choose(one, asking.base))
+                base = _stamped(bases.choose(one, wanted))
                 _require_file(one)
                 name = _name_of(base, registry.catalog.clock())
             except RegistryError as error:
@@ -286,8 +286,13 @@ class Rendering:
     def _check_webhook(self, url: str | None) -> None:
         if url is None:
             return
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username is not None:
+        try:
+            parts = urlsplit(url)
+            plain = parts.scheme in {"http", "https"} and parts.hostname and parts.username is None
+            _ = parts.port
+        except ValueError:
+            plain = False
+        if not plain:
             raise BadRequest("a webhook is a plain web address")
         if self.registry.settings.webhook_secret is None:
             raise BadRequest(
@@ -309,6 +314,7 @@ def _wish(asking: Asking, base: str, family: str, settings: Settings) -> plan.Wi
         weights=asking.weights,
         seeds=asking.seeds,
         prompt=asking.prompt,
+        prompts=asking.prompts,
         house=asking.house,
         negative=asking.negative,
         size=asking.size,
@@ -341,7 +347,7 @@ def _name_of(base: BaseAsk, now: int) -> str:
     """
     if base.sha256 is not None:
         return base.sha256
-    return f"{base.name} {base.stamp or ''}".strip() or f"the one chosen at {now}"
+    return f"{base.name} {base.stamp or ''}".strip() or f"the one for {base.architecture} chosen at {now}"
 
 
 def _mode_of(asking: Asking, family: str, settings: Settings) -> str:

@@ -47,7 +47,8 @@ class Telling:
         """Stop telling; who was not told yet is told the next time."""
         self._stopping.set()
         if self._thread.is_alive():
-            self._thread.join()
+            # Whoever it asks just now may take longer: the next start tells them again.
+            self._thread.join(_ANSWER_SECONDS)
         self._door.close()
 
     def _run(self) -> None:
@@ -56,6 +57,8 @@ class Telling:
                 self._messenger.send_due()
             except RegistryError as error:
                 log.warning("webhooks wait: %s", error)
+            except Exception:  # the edge of a thread that has to go on
+                log.exception("webhooks wait")
 
 
 def purposes(settings: Settings) -> list[Purpose]:

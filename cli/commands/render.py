@@ -45,7 +45,9 @@ def render(
         typer.Option(metavar="LIST", help="Weights, such as 0,.5,1 (default: the preferred one)."),
     ] = None,
     seeds: Annotated[str | None, typer.Option(metavar="LIST", help="Seeds (default: 1234).")] = None,
-    prompt: Annotated[str | None, typer.Option(help="One prompt for all (default: each its own).")] = None,
+    prompt: Annotated[
+        list[str] | None, typer.Option(help="One prompt for all (default: each its own); again for more.")
+    ] = None,
     house: Annotated[
         bool, typer.Option("--house", help="Draw also one prompt for all beside their own.")
     ] = False,
@@ -57,8 +59,11 @@ def render(
     sampler: Annotated[str, typer.Option(metavar="NAME")] = "DPM++ 2M",
     cfg: Annotated[float, typer.Option(min=0, max=30)] = 7.0,
     base: Annotated[
-        str, typer.Option(metavar="NAME", help="A base model of the settings, or a path (default: by lora).")
-    ] = "",
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="A base model of the settings, or a path (default: by lora); again for more."
+        ),
+    ] = None,
     draft: Annotated[bool, typer.Option("--draft", help="Four steps without guidance.")] = False,
     grid: Annotated[
         str | None,
@@ -105,10 +110,11 @@ def render(
     with opened(context) as registry:
         asking = Asking(
             loras=_loras(registry, references or [], query),
-            base=_whole(base),
+            bases=tuple(map(_whole, base or ())),
             weights=_numbers(weights, "--weights"),
             seeds=_seeds(seeds) or (SEED,),
-            prompt=prompt,
+            prompt=prompt[0] if prompt else None,
+            prompts=tuple(prompt[1:]) if prompt else (),
             house=house,
             negative=NEGATIVE if negative is None else negative,
             size=_size(size),
@@ -126,6 +132,8 @@ def render(
                 return
             job_id, plan = rendering.start(asking, actor="cli")
             _say_left(plan)
+            if plan.seconds:
+                hint(f"about {_duration(plan.seconds)}")
             job = _draw(registry, rendering, job_id, plan)
             results = rendering.results(job_id)
             if beside:

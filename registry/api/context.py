@@ -37,7 +37,8 @@ class Context:
     measure anew. `fingerprint` gives that of a lora, measured now if need be, `relatives` the loras like it:
     how many at most, the least cosine, and whether to calculate it from the files. `find` gives the loras
     that a query finds, `plan_render` tells what drawing would be, `render` starts it and returns its job id.
-    `results_pace` is how often results of drawings are asked for in batches.
+    `waiting` are the drawings that requests wait for, with who asked. `results_pace` is how often results of
+    drawings are asked for in batches.
     """
 
     catalog: Catalog
@@ -65,6 +66,7 @@ class Context:
     find: Callable[[str], Sequence[int]]
     plan_render: Callable[[Asking], Plan]
     render: Callable[[Asking, str | None], tuple[int, Plan]]
+    waiting: dict[int, str | None] = field(default_factory=dict)
     results_pace: Pace = field(default_factory=lambda: Pace(6, 1000))
 
 

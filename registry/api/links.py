@@ -11,10 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from registry.api.access import needs
 from registry.api.context import Context, context_of
 from registry.api.levels import resolve_told
+from registry.api.profiles import RAISED
 from registry.api.references import ONE, Reference, check_reference
 from registry.api.serialise import answer
 from registry.api.shapes import FileLink
-from registry.api.signing import sign
+from registry.api.signing import sign, with_level
 from registry.catalog.secrets import find_link_key, make_link_key
 from registry.catalog.sending import files_to_send
 
@@ -66,14 +67,18 @@ def signer(context: Context, request: Request, until: int) -> Callable[[str], st
     return lambda ref: signed(str(request.app.url_path_for("send_file", ref=ref)))
 
 
-def path_signer(context: Context, request: Request, until: int) -> Callable[[str], str]:
+def path_signer(
+    context: Context, request: Request, until: int, level: str | None = None
+) -> Callable[[str], str]:
     """Return what makes links to paths of this server that work until a time, as `signer` does.
 
-    Only for paths that send whoever may read them the same, whatever else their address says.
+    With a `level` they show pictures up to it; it is signed with them. Apart from that only for paths that
+    send whoever may read them the same, whatever else their address says.
     """
     key = _key(context.catalog)
     base = str(request.base_url).rstrip("/")
-    return lambda path: f"{base}{quote(path, safe='/:')}?{sign(key, path, until)}"
+    raised = "" if level is None else f"&{RAISED}={level}"
+    return lambda path: f"{base}{quote(path, safe='/:')}?{sign(key, with_level(path, level), until)}{raised}"
 
 
 def _key(catalog: Catalog) -> bytes:

@@ -152,7 +152,10 @@ def _set(levels: Iterable[int | None]) -> list[int]:
 
 def _asked(request: Request) -> int | None:
     """Return the level that the viewer asks for, if it is one: tools too have a parameter of that name."""
-    for given in (request.query_params.get(RAISED), request.cookies.get(RAISED)):
+    # A link shows what it was signed for, whoever opens it.
+    linked = request.scope["state"]["token"] is None and principal_of(request).role == "read"
+    cookie = None if linked else request.cookies.get(RAISED)
+    for given in (request.query_params.get(RAISED), cookie):
         if given is not None:
             level = NSFW_LEVELS.get(given.lower().replace("-", ""))
             if level is not None:

@@ -1,7 +1,7 @@
 """Links that carry a permission: to read one path until a time, signed with a key of the catalog.
 
-The signature is an HMAC-SHA256 (RFC 2104) over the time and the path. Other parameters of a link are not
-signed: only sign paths whose answer does not depend on any.
+The signature is an HMAC-SHA256 (RFC 2104) over the time, the path, and the level of pictures if the link asks
+for one. Other parameters of a link are not signed: only sign paths whose answer does not depend on any.
 """
 
 from __future__ import annotations
@@ -17,14 +17,19 @@ from registry.errors import Forbidden
 _PURPOSE = b"lora-registry link 1\n"
 _UNTIL = re.compile(r"[0-9]{1,11}", re.ASCII)
 _MOST_FIELDS = 50
+_LEVEL = "nsfw"
 _AGAIN = "ask for a new link"
 
 
 class Signed(NamedTuple):
-    """What a link says of itself; nothing of it is believed before `check`."""
+    """What a link says of itself; nothing of it is believed before `check`.
+
+    `level` is the one that it asks for, which is signed too.
+    """
 
     until: str
     signature: str
+    level: str | None = None
 
 
 def sign(key: bytes, path: str, until: int) -> str:
@@ -43,17 +48,23 @@ def find_signature(query: str) -> Signed | None:
         fields = parse_qs(query, keep_blank_values=True, max_num_fields=_MOST_FIELDS, errors="replace")
     except ValueError:
         return Signed("", "")
-    found = [fields.get(name, []) for name in Signed._fields]
+    found = [fields.get(name, []) for name in ("until", "signature")]
     if not found[1]:
         return None
     # What is there twice may be read differently by others.
-    return Signed(*("".join(values) if len(values) == 1 else "" for values in found))
+    until, signature = ("".join(values) if len(values) == 1 else "" for values in found)
+    return Signed(until, signature, "\n".join(fields[_LEVEL]) if _LEVEL in fields else None)
+
+
+def with_level(path: str, level: str | None) -> str:
+    """Return what is signed of a link to a path that asks for a level of pictures, or for none."""
+    return path if level is None else f"{path}\n{_LEVEL}={level}"
 
 
 def check(key: bytes | None, path: str, signed: Signed, now: int) -> None:
     """Raise Forbidden unless `path` may be read at `now`, in seconds; without a key nothing was signed."""
     until = int(signed.until) if _UNTIL.fullmatch(signed.until) else -1
-    expected = _signature(key or b"", path, until)
+    expected = _signature(key or b"", with_level(path, signed.level), until)
     genuine = hmac.compare_digest(expected.encode(), signed.signature.encode("utf-8", "replace"))
     if key is None or until < 0 or not genuine:
         raise Forbidden("this link was not made here, or it was changed since", remedy=_AGAIN)

@@ -193,8 +193,11 @@ class NewDrawn(NamedTuple):
     place: int = 0
 
 
-def put_drawn(unit: Unit, made: Sequence[NewDrawn]) -> None:
-    """Store pictures under the keys of their specs, as pictures of their loras."""
+def put_drawn(unit: Unit, made: Sequence[NewDrawn]) -> list[str]:
+    """Store pictures under the keys of their specs, as pictures of their loras.
+
+    Return the keys of pictures that are of nothing any more: their files can go.
+    """
     for part in in_chunks([each.key for each in made]):
         unit.conn.execute(delete(DRAWN).where(DRAWN.c.key.in_(part)))
     rows = [
@@ -209,10 +212,11 @@ def put_drawn(unit: Unit, made: Sequence[NewDrawn]) -> None:
     ]
     unit.insert(DRAWN, rows)
     ties = [Tie(RENDER, each.lora_id, each.key.encode(), each.place) for each in made]
-    write_looked(unit, [Looked(tie, each.kept) for tie, each in zip(ties, made, strict=True)])
+    unused = write_looked(unit, [Looked(tie, each.kept) for tie, each in zip(ties, made, strict=True)])
     for lora_id in sorted({each.lora_id for each in made if each.lora_id}):
         # What is searched of it is other now: it has a picture.
         unit.changed("lora", lora_id, "changed", lora_id=lora_id)
+    return unused
 
 
 class Owned(NamedTuple):

@@ -6,6 +6,7 @@ import io
 import struct
 import warnings
 import zlib
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -25,6 +26,18 @@ _GAP: Final = 4
 _PAPER: Final = (255, 255, 255)
 _INK: Final = (30, 30, 30)
 _LETTERS: Final = 40
+_POINTS: Final = 14
+# What systems have for scripts that the font of Pillow lacks.
+_FONTS: Final = (
+    "NotoSansCJK-Regular.ttc",
+    "msyh.ttc",
+    "PingFang.ttc",
+    "Hiragino Sans GB.ttc",
+    "wqy-microhei.ttc",
+    "wqy-zenhei.ttc",
+    "DroidSansFallbackFull.ttf",
+    "DejaVuSans.ttf",
+)
 _MOST_SIDE: Final = 4096
 
 
@@ -74,7 +87,7 @@ def sheet(rows: Sequence[Sequence[Pixels | None]], across: Sequence[str], down: 
     height, width = known.shape[:2]
     size = (_SIDE + len(across) * (width + _GAP), _LABEL + len(down) * (height + _GAP))
     page = Image.new("RGB", size, _PAPER)
-    draw, font = ImageDraw.Draw(page), ImageFont.load_default(size=14)
+    draw, font = ImageDraw.Draw(page), _font([*across, *down])
     for number, label in enumerate(across):
         draw.text((_SIDE + number * (width + _GAP), 6), label[:_LETTERS], _INK, font)
     for number, label in enumerate(down):
@@ -87,3 +100,14 @@ def sheet(rows: Sequence[Sequence[Pixels | None]], across: Sequence[str], down: 
     buffer = io.BytesIO()
     page.save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def _font(labels: Sequence[str]) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Return a font that has the letters of labels, as far as this machine has one."""
+    try:
+        "".join(labels).encode("latin-1")
+    except UnicodeEncodeError:
+        for name in _FONTS:
+            with suppress(OSError):
+                return ImageFont.truetype(name, _POINTS)
+    return ImageFont.load_default(size=_POINTS)

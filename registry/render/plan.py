@@ -107,14 +107,15 @@ class Spec:
 class Wish:
     """What is asked for of every lora: the product of weights, seeds and prompts.
 
-    `prompt` is for all; without one each lora has its own, and with `house` the one for comparing beside it.
-    Without a size the lora's own is taken, without weights the preferred one.
+    `prompt` is for all; without one each lora has its own. `prompts` are drawn beside it, and with `house`
+    the one for comparing. Without a size the lora's own is taken, without weights the preferred one.
     """
 
     base: str
     weights: tuple[float, ...] = ()
     seeds: tuple[int, ...] = (SEED,)
     prompt: str | None = None
+    prompts: tuple[str, ...] = ()
     house: bool = False
     negative: str = NEGATIVE
     size: tuple[int, int] | None = None
@@ -183,7 +184,7 @@ def cells(subjects: Sequence[Subject], wish: Wish) -> list[Planned]:
     for subject in subjects:
         own = subject.preferred_weight if subject.preferred_weight is not None else 1.0
         prompts = [own_prompt(subject)] if wish.prompt is None else [wish.prompt]
-        prompts += [HOUSE_PROMPT] if wish.house else []
+        prompts += [*wish.prompts, *([HOUSE_PROMPT] if wish.house else [])]
         width, height = wish.size or own_size(subject)
         for prompt, weight, seed in itertools.product(prompts, wish.weights or (own,), wish.seeds):
             spec = Spec(

@@ -163,7 +163,7 @@ class Drawing:
                 ended[_place(piece)] = outcome
                 kept += [] if new is None else [new]
         with self._catalog.write() as unit:
-            put_drawn(unit, kept)
+            self._studio.store.remove(put_drawn(unit, kept))
             if kept:
                 speed = seconds / sum(_work(asked_of(piece).spec) for piece in taken)
                 put_step_seconds(unit, self._renderer, speed)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import socket
+import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -261,3 +264,29 @@ def test_names_that_cannot_be_written_are_not_asked_for_again(door: Callable[...
     purpose = Purpose("the test", "to test", frozenset({".example"}))
     with pytest.raises(RefusedAddress, match="the name of no host"):
         door().ask(purpose, Asked("GET", f"https://{host}/x.png"))
+
+
+def test_an_answer_that_comes_byte_by_byte_ends_too(door: Callable[..., Door]) -> None:
+    ended = threading.Event()
+
+    def drip(listener: socket.socket) -> None:
+        found, _ = listener.accept()
+        with found:
+            found.recv(4096)
+            found.sendall(b"HTTP/1.1 200 OK\r\n")
+            while not ended.wait(0.02):
+                try:
+                    found.sendall(b"x: y\r\n")
+                except OSError:
+                    return
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=drip, args=(listener,))
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        begun = time.monotonic()
+        with pytest.raises(OutboundError):
+            door(seconds=0.1).ask(PURPOSE, Asked("GET", url))
+        assert time.monotonic() - begun < 20
+        ended.set()
+        thread.join(20)

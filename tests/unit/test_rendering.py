@@ -139,6 +139,27 @@ def test_a_sheet_shows_them_by_two_axes(place: Path) -> None:
             sheet_of(rendering, job.id, "colour", "seed")
 
 
+def test_prompts_and_base_models_are_axes_too(place: Path) -> None:
+    with studio(place) as (shelf, rendering, fake):
+        fake.model("other.safetensors [aaaaaaaaaa]", "aaaaaaaaaa" + "b" * 54)
+        asking = Asking(
+            loras=ids(shelf, "ink"),
+            prompt="a cat",
+            prompts=("水墨 山",),
+            bases=("model.safetensors", "other.safetensors"),
+            **SMALL,
+        )
+        job = drawn(rendering, asking)
+        assert job.result == {"done": 4}
+        made = {
+            (each["prompt"].partition(" <lora")[0], each["override_settings"]["sd_model_checkpoint"])
+            for each in fake.drawn
+        }
+        assert len(made) == 4
+        sheet = Image.open(io.BytesIO(sheet_of(rendering, job.id, "base", "prompt") or b""))
+        assert sheet.size == (140 + 2 * 68, 28 + 2 * 68)
+
+
 def test_what_cannot_be_drawn_is_left_out_with_its_reason(place: Path) -> None:
     with studio(place) as (shelf, rendering, fake):
         fake.loras.clear()
@@ -261,6 +282,8 @@ def test_webhooks_need_a_key_and_a_plain_address(place: Path) -> None:
             rendering.start(asking)
         with pytest.raises(BadRequest, match="plain"):
             rendering.start(replace(asking, webhook="file:///etc/passwd"))
+        with pytest.raises(BadRequest, match="plain"):
+            rendering.start(replace(asking, webhook="http://[::1"))
 
 
 def test_what_a_picture_depends_on_is_read_from_the_catalog(place: Path) -> None:

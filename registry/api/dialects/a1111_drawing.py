@@ -22,6 +22,7 @@ from registry.api.dialects.drawing import (
     original,
     queue,
     require_drawable,
+    require_room,
     stop,
     waited_for,
 )
@@ -84,8 +85,13 @@ def skip(request: Request) -> Response:
 
 
 async def _answered(request: Request, body: object, *, from_image: bool) -> Response:
+    require_room(context_of(request))
     begin = partial(_begin, request, body, from_image=from_image)
     drawing, job_id = await run_in_threadpool(begin)
+    # It may be waited for long, and what it begins with is megabytes.
+    if isinstance(body, dict):
+        body.clear()
+    request._body = b""  # noqa: SLF001 - nothing public lets go of it
     job = await ended(request, job_id)
     if job is None:
         return Response(status_code=_GONE)
@@ -119,7 +125,8 @@ def _begin(request: Request, body: object, *, from_image: bool) -> tuple[Drawing
         denoise=drawing.denoising_strength,
         priority=FIRST,
     )
-    return drawing, queue(request, asking).id
+    queued = queue(request, asking).id
+    return replace(drawing, init_image=None if start is None else b""), queued
 
 
 def _loras(request: Request, drawing: Drawing) -> tuple[tuple[int, ...], tuple[float, ...]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from registry.api.context import context_of
 from registry.api.links import path_signer, signer
-from registry.api.profiles import RAISED, limits_of
+from registry.api.profiles import limits_of
 from registry.catalog.picture_rows import CIVITAI, ties_of
 from registry.catalog.pictures import cover_of
 from registry.catalog.showing import known_of
@@ -38,10 +38,10 @@ class Addresses:
         self._now = context.catalog.clock() // 1000
         self.until = (self._now // HOUR + 2) * HOUR
         self._file = signer(context, request, self.until)
-        self._path = path_signer(context, request, self.until)
         unasked, limit = NSFW_LEVELS.get(context.settings.nsfw_pictures, BLOCKED), limits_of(request).pictures
         # What the viewer raised has to be raised again by whoever fetches a picture.
-        self._raised = f"&{RAISED}={NAMES[limit]}" if limit > unasked else ""
+        level = NAMES[limit] if limit > unasked else None
+        self._path = path_signer(context, request, self.until, level)
 
     @property
     def seconds(self) -> int:
@@ -55,7 +55,7 @@ class Addresses:
 
     def picture(self, key: str) -> str:
         """Return where the thumbnail of a picture is had from, which must be one that may be sent."""
-        return self._path(str(self._request.app.url_path_for("thumbnail", key=key))) + self._raised
+        return self._path(str(self._request.app.url_path_for("thumbnail", key=key)))
 
     def covers(self, conn: Connection, entries: Sequence[Entry], limits: Limits) -> dict[int, str]:
         """Return the pictures that stand for loras, by lora: those kept here, else where they were published.

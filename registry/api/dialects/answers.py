@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import orjson
 from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
 from registry.api.conditional import view
@@ -14,6 +16,7 @@ from registry.api.context import context_of
 from registry.api.encoding import IDENTITY, compress_pieces
 from registry.api.problems import SAFE_HEADERS
 from registry.api.profiles import limits_of, mark_of, profile_of
+from registry.api.security import MAX_BODY
 from registry.api.serialise import MEDIA_TYPE, REVALIDATE, VARY, answer, coding_for, to_json
 from registry.errors import BadRequest, Conflict, Forbidden, NotFound, RegistryError, Unauthorized
 
@@ -36,6 +39,7 @@ ERRORS: Final[dict[int | str, dict[str, Any]]] = {
 WITHHELD: Final = "x-loras-withheld"
 """How many entries there are above the level that may be sent."""
 _BLOCK: Final = 1 << 16
+_MOST_PARTS: Final = 20_000
 # Failures tell errors apart by their class; all others they only repeat.
 _KINDS: Final[dict[int, type[RegistryError]]] = {
     kind.status: kind for kind in (BadRequest, Unauthorized, Forbidden, NotFound, Conflict)
@@ -56,7 +60,7 @@ class Dialect(NamedTuple):
 def told(problem: Problem, failure: Callable[[RegistryError], tuple[int, object]]) -> Response:
     """Return what tells of a problem as a tool does; a status that tool has no error for stays as it is."""
     kind = _KINDS.get(problem.status)
-    status, body = failure((kind or RegistryError)(problem.detail, remedy=problem.remedy))
+    status, body = failure((kind or _refusal(problem.status))(problem.detail, remedy=problem.remedy))
     headers = {**SAFE_HEADERS, "cache-control": "no-store"}
     response = Response(
         b"" if body is None else to_json(body),
@@ -67,6 +71,12 @@ def told(problem: Problem, failure: Callable[[RegistryError], tuple[int, object]
     for name, value in problem.headers:
         response.headers.append(name, value)
     return response
+
+
+@cache
+def _refusal(status: int) -> type[RegistryError]:
+    """Return an error of a status that no other has: tools tell it in their bodies."""
+    return type(RegistryError.__name__, (RegistryError,), {"status": status})
 
 
 def view_of(request: Request, conn: Connection, dialect: str) -> View:
@@ -134,6 +144,13 @@ async def _json(request: Request) -> object:
     body = await request.body()
     if not body:
         return None
+    # What is large is a picture, a text without any of these; millions of small values are none.
+    if len(body) > MAX_BODY and sum(body.count(mark) for mark in b",[{") > _MOST_PARTS:
+        raise BadRequest("the body has too many parts", remedy="send pictures in base64, and little else")
+    return _parsed(body) if len(body) < _BLOCK else await run_in_threadpool(_parsed, body)
+
+
+def _parsed(body: bytes) -> object:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:

@@ -8,6 +8,8 @@ from registry.sampling import LOCAL
 from registry.wire.a1111_drawn import Checkpoint, checkpoint_called
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from registry.config import Settings
 
 
@@ -24,13 +26,24 @@ def bases_of(settings: Settings) -> list[Base]:
     for name, place in settings.bases.items():
         names.setdefault(place, name)
     slashed = {place: place.replace("\\", "/").rstrip("/") for place in names if place}
-    last = [place.rpartition("/")[2] for place in slashed.values()]
-    found = []
-    for place, path in slashed.items():
-        rel = path.rpartition("/")[2]
-        # Another tool has names of its own, in which folders are told.
-        unlike = settings.renderer == LOCAL and last.count(rel) == 1
-        found.append(Base(names[place], Checkpoint(rel if unlike else path.lstrip("/"), place)))
+    local = settings.renderer == LOCAL
+    # Another tool has names of its own, in which folders are told.
+    called = (
+        _apart(list(slashed.values())) if local else {path: path.lstrip("/") for path in slashed.values()}
+    )
+    return [Base(names[place], Checkpoint(called[path], place)) for place, path in slashed.items()]
+
+
+def _apart(paths: Sequence[str]) -> dict[str, str]:
+    """Return for each path as few of its last parts as tell it from all others."""
+    found: dict[str, str] = {}
+    for path in paths:
+        parts = path.strip("/").split("/")
+        for number in range(1, len(parts) + 1):
+            end = "/".join(parts[-number:])
+            if number == len(parts) or sum(f"/{other}".endswith(f"/{end}") for other in paths) == 1:
+                found[path] = end
+                break
     return found
 
 

@@ -12,12 +12,12 @@ from registry.api.context import context_of
 from registry.api.dialects.addresses import HOUR
 from registry.api.links import path_signer
 from registry.api.problems import Problem, Refused
-from registry.api.profiles import RAISED, profile_of
+from registry.api.profiles import profile_of
 from registry.catalog.drawing import drawn
 from registry.catalog.jobs import get_job, list_jobs
+from registry.catalog.pictures import picture_of_key
 from registry.catalog.pieces import DONE, pieces_of, stop_job
 from registry.catalog.showing import known_of
-from registry.drawings import FIRST
 from registry.errors import BadRequest, Forbidden, NotFound, RegistryError, UnsupportedArchitecture
 from registry.formats.nsfw import BLOCKED, NAMES, XXX, highest
 from registry.render.trade import RENDER, asked_of
@@ -38,6 +38,7 @@ MOST: Final = 64
 """Pictures of one drawing."""
 _LOOK_SECONDS: Final = 0.5
 _MOST_LIVE: Final = 1000
+_MOST_WAITING: Final = 64
 
 
 class Drawn(NamedTuple):
@@ -78,18 +79,29 @@ async def ended(request: Request, job_id: int) -> JobView | None:
     Raises NotFound for one that was forgotten, Refused when the server goes down.
     """
     context = context_of(request)
-    while True:
-        ticket = context.feed.ticket
-        job = await run_in_threadpool(_job, context, job_id)
-        if job.finished_at is not None:
-            return job
-        if context.feed.closed:
-            await run_in_threadpool(stop, request, job_id)
-            raise Refused(Problem(503, "going-down", "the server is going down", "ask again later"))
-        if await request.is_disconnected():
-            await run_in_threadpool(stop, request, job_id)
-            return None
-        await context.feed.wait_beyond(ticket, _LOOK_SECONDS)
+    context.waiting[job_id] = actor_of(request)
+    try:
+        while True:
+            ticket = context.feed.ticket
+            job = await run_in_threadpool(_job, context, job_id)
+            if job.finished_at is not None:
+                return job
+            if context.feed.closed:
+                await run_in_threadpool(stop, request, job_id)
+                raise Refused(Problem(503, "going-down", "the server is going down", "ask again later"))
+            if await request.is_disconnected():
+                await run_in_threadpool(stop, request, job_id)
+                return None
+            await context.feed.wait_beyond(ticket, _LOOK_SECONDS)
+    finally:
+        context.waiting.pop(job_id, None)
+
+
+def require_room(context: Context) -> None:
+    """Refuse one more who waits for a drawing where there are very many: each holds a connection."""
+    if len(context.waiting) >= _MOST_WAITING:
+        text = f"{_MOST_WAITING} drawings are waited for already"
+        raise Refused(Problem(503, "too-many", text, "ask again later", headers=(("retry-after", "30"),)))
 
 
 def stop(request: Request, job_id: int) -> None:
@@ -106,8 +118,9 @@ def live_jobs(context: Context) -> list[JobView]:
 
 
 def waited_for(request: Request, jobs: Sequence[JobView]) -> list[JobView]:
-    """Return those of the jobs that whoever asks has somebody wait for."""
-    return [job for job in jobs if job.actor == actor_of(request) and job.priority >= FIRST]
+    """Return those of the jobs that whoever asks has a request wait for."""
+    waiting = context_of(request).waiting
+    return [job for job in jobs if waiting.get(job.id, "") == actor_of(request)]
 
 
 def drawn_of(conn: Connection, job_id: int) -> list[Drawn]:
@@ -137,10 +150,15 @@ class Links:
         context = context_of(request)
         self._request = request
         until = (context.catalog.clock() // 1000 // HOUR + 2) * HOUR
-        self._path = path_signer(context, request, until)
         # Whoever has a picture drawn wants to see it, up to what they may.
-        unasked, cap = NSFW_LEVELS.get(context.settings.nsfw_pictures, BLOCKED), _cap(request)
-        self._raised = f"&{RAISED}={NAMES[min(cap, XXX)]}" if cap > unasked else ""
+        unasked, self._cap = NSFW_LEVELS.get(context.settings.nsfw_pictures, BLOCKED), _cap(request)
+        level = NAMES[min(self._cap, XXX)] if self._cap > unasked else None
+        self._path = path_signer(context, request, until, level)
+
+    def shows(self, conn: Connection, key: str) -> bool:
+        """Whether a picture may be sent to whoever asks, also if its lora has another level now."""
+        known = picture_of_key(conn, key, context_of(self._request).searching.place.words)
+        return known is not None and (highest(known.level) or 0) <= self._cap
 
     def original(self, key: str) -> str:
         """Return where a picture is had from as it was drawn."""
@@ -151,7 +169,7 @@ class Links:
         return self._of("thumbnail", key)
 
     def _of(self, route: str, key: str) -> str:
-        return self._path(str(self._request.app.url_path_for(route, key=key))) + self._raised
+        return self._path(str(self._request.app.url_path_for(route, key=key)))
 
 
 def _job(context: Context, job_id: int) -> JobView:

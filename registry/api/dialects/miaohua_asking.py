@@ -84,6 +84,7 @@ def _base(request: Request, conn: Connection, task: Task) -> _Base:
     if listed is None:
         name = base_called(context.settings, wanted).name
         return _Base(name, name)
+    require_drawable(request, conn, listed.lora_id)
     file = files_to_send(conn, f"id:{listed.lora_id}", context.machine_id)[0]
     # Other tools have their own folders: they are told the name alone.
     local = context.settings.renderer == LOCAL

@@ -152,13 +152,16 @@ def _result(request: Request, conn: Connection, task_id: str, links: Links) -> R
         return None
     pictures = drawn_of(conn, job.id)
     done = job.finished_at is not None
+    kept = [each.picture for each in pictures if each.picture is not None]
+    shown = [key for key in kept if links.shows(conn, key)]
+    hidden = "hidden by level" if len(shown) < len(kept) else ""
     return Result(
         task_id=task_id,
         done=done,
         seed=pictures[0].spec.seed if pictures else _NO_SEED,
-        pictures=[_picture(links, each.picture) for each in pictures if done and each.picture is not None],
+        pictures=[_picture(links, key) for key in shown] if done else [],
         from_image=any(each.spec.start is not None for each in pictures),
-        error=_error(job, pictures) if done else "",
+        error=(_error(job, pictures) or hidden) if done else "",
     )
 
 

@@ -62,12 +62,17 @@ def keep_start(request: Request, data: bytes) -> Start:
         kept = context.studio.keep(data, original=True)
     except BadPicture as error:
         raise BadRequest(str(error), remedy=error.remedy) from error
-    with context.catalog.write(actor=actor_of(request)) as unit:
-        put_upload(unit, kept)
-        unused = forget_uploads(unit, unit.now - DAY * 1000)
-    context.studio.store.remove(unused)
     width, height = kept.width or 0, kept.height or 0
-    if not 0 < max(width, height) <= _MOST_SIDE:
+    fits = 0 < max(width, height) <= _MOST_SIDE
+    with context.catalog.write(actor=actor_of(request)) as unit:
+        if fits:
+            put_upload(unit, kept)
+        unused = forget_uploads(unit, unit.now - DAY * 1000)
+        if not fits and size_of(unit.conn, kept.key) is None:
+            unused.append(kept.key)
+        # Before anybody else keeps the same.
+        context.studio.store.remove(unused)
+    if not fits:
         raise BadRequest(
             f"a picture to begin with has at most {_MOST_SIDE:,} pixels a side", remedy="give a smaller one"
         )

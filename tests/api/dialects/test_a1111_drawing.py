@@ -14,10 +14,12 @@ import pytest
 import webuiapi  # type: ignore[import-untyped]
 from PIL import Image
 
+from registry.api.dialects.base_models import bases_of
 from registry.catalog.jobs import get_job
 from registry.catalog.pictures import picture_of_key
 from registry.catalog.pieces import stop_job
 from registry.catalog.uploads import UPLOAD
+from registry.config import load_settings
 from registry.drawings import FIRST, Asking
 from registry.errors import NoBase, UnsupportedArchitecture
 from tests.support.easel import Easel
@@ -318,8 +320,13 @@ def test_an_interrupt_stops_what_one_has_waited_for_longest(easel: Easel, path: 
     service = easel.service
 
     def job(actor: str | None, **more: Any) -> int:
-        return easel.render(Asking(prompt="a cat", **more), actor)[0]
+        job_id = easel.render(Asking(prompt="a cat", **more), actor)[0]
+        if more:
+            service.app.state.context.waiting[job_id] = actor
+        return job_id
 
+    # Whatever its priority: nobody waits for it.
+    easel.render(Asking(prompt="a cat", priority=2 * FIRST), None)
     other, batch = job("mia", priority=FIRST), job(None)
     first, second = job(None, priority=FIRST), job(None, priority=FIRST)
     stopped = []
@@ -328,7 +335,7 @@ def test_an_interrupt_stops_what_one_has_waited_for_longest(easel: Easel, path: 
         assert (answer.status_code, answer.json()) == (200, {} if path == INTERRUPT else None)
         stopped.append([each for each in easel.jobs if state_of(service, each) == "cancelled"])
     assert stopped == [[first], [first, second], [first, second]]
-    assert {state_of(service, each) for each in (other, batch)} == {"queued"}
+    assert {state_of(service, each) for each in (easel.jobs[0], other, batch)} == {"queued"}
 
 
 def test_one_that_was_stopped_is_answered_with_what_there_is(easel: Easel) -> None:
@@ -370,7 +377,8 @@ def test_progress_tells_of_ones_own_drawing_before_those_of_others(easel: Easel)
     assert (told["progress"], told["state"]["job_count"], told["state"]["job_no"]) == (0.25, 4, 0)
     assert (told["state"]["sampling_step"], told["state"]["sampling_steps"]) == (5, 10)
     assert told["eta_relative"] >= 0
-    easel.render(Asking(prompt="a cat", seeds=(1, 2), priority=FIRST), None)
+    own = easel.render(Asking(prompt="a cat", seeds=(1, 2), priority=FIRST), None)[0]
+    service.app.state.context.waiting[own] = None
     easel.told["waits_for"] = "ComfyUI is drawing for somebody else"
     told = service.get(PROGRESS)
     assert (told["progress"], told["state"]["job_count"]) == (0.0, 2)
@@ -588,3 +596,17 @@ def test_a_server_that_stops_leaves_nobody_waiting(filled: Builder, tmp_path: Pa
     assert refusal(answers[0], 503) == "the server is going down"
     assert state_of(service, easel.jobs[0]) == "cancelled"
     service.studio.close()
+
+
+def test_a_body_of_millions_of_parts_is_refused_before_it_is_read(easel: Easel) -> None:
+    body = b'{"image": [' + b"[]," * 700_000 + b"[]]}"
+    answer = easel.service.ask("POST", "/sdapi/v1/png-info", content=body)
+    assert answer.status_code == 422
+    assert "too many parts" in answer.text
+
+
+def test_base_models_of_one_name_are_told_apart_by_no_more_than_is_needed() -> None:
+    paths = {"a": "/home/anna/a/model.safetensors", "b": "/home/anna/secret/model.safetensors"}
+    settings = load_settings(bases=paths | {"c": "/m/other.safetensors"})
+    found = [base.checkpoint.rel for base in bases_of(settings)]
+    assert found == ["a/model.safetensors", "secret/model.safetensors", "other.safetensors"]

@@ -438,6 +438,21 @@ def test_what_was_drawn_is_shown_to_whom_it_may_be(easel: Easel, secret: str) ->
         assert fetched(service, url.removesuffix("&nsfw=xxx")).status_code == 403
 
 
+def test_an_address_shows_no_more_than_it_was_made_for(easel: Easel) -> None:
+    service = easel.service
+    shy = token(service, "shy", "write", nsfw_pictures=2)
+    ink = note(service.builder, "ink", nsfw=2)
+    task_id = submit(service, shy, lora_configs=[{"versionid": str(ink)}])
+    url = post(service, RESULT, task_id=task_id, token=shy).json()["images"][0]["large"]
+    assert fetched(service, url).status_code == 200
+    note(service.builder, "ink", nsfw=8)
+    # It has another level now, and neither the address nor the task shows it any more.
+    for raised in (url, f"{url}&nsfw=xxx", url.replace("nsfw=pg13", "nsfw=xxx")):
+        assert fetched(service, raised).status_code == 403
+    told = post(service, RESULT, task_id=task_id, token=shy).json()
+    assert (told["state"], told["images"], told["error_msg"]) == ("done", [], "hidden by level")
+
+
 def test_the_form_names_the_base_models(opened: Service, secret: str) -> None:
     told = opened.ask("GET", FORM, headers=bearer(secret)).json()
     assert (told["code"], told["msg"]) == (0, "")
