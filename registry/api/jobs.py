@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
 
 from registry.api.access import actor_of, needs
 from registry.api.context import context_of
+from registry.api.exports import ExportBody, export
+from registry.api.fingerprints import MeasureWish, measure
 from registry.api.profiles import limits_of
+from registry.api.renders import RenderBody, render
+from registry.api.scans import ScanQuery, scan
 from registry.api.serialise import answer
 from registry.api.shapes import JobBody, JobList, PieceBody, PieceList
+from registry.api.syncs import SyncWish, sync
 from registry.catalog.drawing import drawn
 from registry.catalog.jobs import delete_job, get_job, lines_of, list_jobs
 from registry.catalog.pieces import counts, pieces_of, retry_job, stop_job
@@ -23,7 +29,66 @@ if TYPE_CHECKING:
 router = APIRouter(tags=["jobs"])
 
 JobId = Annotated[int, Path(ge=0, lt=2**63)]
-Kind = Annotated[str, Query(max_length=50)]
+OfKind = Annotated[str, Query(max_length=50)]
+
+
+class _Kind(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ScanStart(_Kind):
+    """A scan, as `POST /api/v1/scan` takes it."""
+
+    kind: Literal["scan"]
+    spec: ScanQuery = ScanQuery()
+
+
+class SyncStart(_Kind):
+    """A sync, as `POST /api/v1/sync` takes it."""
+
+    kind: Literal["sync"]
+    spec: SyncWish = SyncWish()
+
+
+class FingerprintStart(_Kind):
+    """Measuring of weights, as `POST /api/v1/fingerprints` takes it."""
+
+    kind: Literal["fingerprint"]
+    spec: MeasureWish = MeasureWish()
+
+
+class ExportStart(_Kind):
+    """An export, as `POST /api/v1/export` takes it."""
+
+    kind: Literal["export"]
+    spec: ExportBody
+
+
+class RenderStart(_Kind):
+    """A drawing, as `POST /api/v1/renders` takes it."""
+
+    kind: Literal["render"]
+    spec: RenderBody
+
+
+JobStart = Annotated[
+    ScanStart | SyncStart | FingerprintStart | ExportStart | RenderStart, Field(discriminator="kind")
+]
+
+
+@router.post("/jobs", status_code=202, dependencies=[needs("write")])
+def start(request: Request, wish: JobStart) -> Response:
+    """Start a job of a kind; it answers as the address of that kind does."""
+    match wish:
+        case ScanStart():
+            return scan(request, wish.spec)
+        case SyncStart():
+            return sync(request, wish.spec)
+        case FingerprintStart():
+            return measure(request, wish.spec)
+        case ExportStart():
+            return export(request, wish.spec)
+    return render(request, wish.spec)
 
 
 @router.get("/jobs", dependencies=[needs("read")], responses={200: {"model": JobList}})
@@ -31,7 +96,7 @@ def list_(
     request: Request,
     *,
     live: bool = False,
-    kind: Kind | None = None,
+    kind: OfKind | None = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 50,
 ) -> Response:
     """List the newest jobs, or with `live` only those that are not finished.

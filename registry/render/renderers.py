@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -91,7 +92,7 @@ def _options(settings: Settings, gpu: int | None) -> str:
         "gpu": gpu,
         "most": settings.render_most,
         "least_free": settings.render_vram_mb * 1_000_000,
-        "draft_loras": settings.draft_loras,
+        "draft_loras": {name: str(Path(place).expanduser()) for name, place in settings.draft_loras.items()},
     }
     return pack_json(options).decode()
 

@@ -130,6 +130,24 @@ def test_drawing_is_asked_for_by_ids_by_a_query_or_of_the_base_alone(
     assert service.actions.asked[-1][1] == Asking(prompt="a cat")
 
 
+def test_a_job_of_any_kind_is_started_in_one_place(service: Service, builder: Builder) -> None:
+    ink = id_of(builder, "ink")
+    wishes = {
+        "scan": {"roots": [3]},
+        "sync": {"query": "ink"},
+        "fingerprint": {},
+        "export": {"query": "", "to": ["a1111"]},
+        "render": {"ids": [ink]},
+    }
+    for kind, spec in wishes.items():
+        answer = service.ask("POST", JOBS, json={"kind": kind, "spec": spec})
+        assert answer.status_code == 202, answer.text
+    asked = [each[0] for each in service.actions.asked if each[0] != "plan_render"]
+    assert asked == ["scan", "sync", "measure", "export", "render"]
+    for wrong in ({"kind": "dance"}, {"kind": "render"}, {"kind": "scan", "spec": {"odd": 1}}, {}):
+        assert service.ask("POST", JOBS, json=wrong).status_code == 400
+
+
 @pytest.mark.parametrize(
     "body",
     [

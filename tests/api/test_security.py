@@ -125,6 +125,7 @@ WRITES = {
     "/api/v1/export",
     "/api/v1/fingerprints",
     "/api/v1/hashing",
+    "/api/v1/jobs",
     "/api/v1/jobs/{job_id}",
     "/api/v1/jobs/{job_id}/cancel",
     "/api/v1/jobs/{job_id}/retry",
