@@ -7,6 +7,7 @@ import itertools
 import threading
 import uuid
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
@@ -22,12 +23,12 @@ from registry.errors import BadRequest, CannotDraw, NoBase, NotFound, RegistryEr
 from registry.ingest.paths import absolute, long_path
 from registry.render import plan
 from registry.render.batch import BaseAsk
-from registry.render.choosing import LOCAL, Bases, subject_of
-from registry.render.renderers import Renderer, open_renderer, renderer_key, url_of
+from registry.render.choosing import Bases, subject_of
+from registry.render.renderers import Renderer, open_renderer, url_of
 from registry.render.stamps import stamp_of
 from registry.render.tool import drawing_with
 from registry.render.trade import RENDER, Drawing, asked_of, piece_of
-from registry.sampling import drawn_with
+from registry.sampling import LOCAL, drawn_with
 from registry.work.dispatcher import Dispatcher
 
 if TYPE_CHECKING:
@@ -68,16 +69,16 @@ class Rendering:
 
     def __post_init__(self) -> None:
         registry, settings = self.registry, self.registry.settings
+        self._renderer = open_renderer(settings)
         drawing = Drawing(
             registry.catalog,
             registry.studio,
             registry.machine_id,
             self._path_of,
-            renderer=renderer_key(settings),
+            renderer=self._renderer.key,
             most=settings.render_most,
             link=self._link,
         )
-        self._renderer = open_renderer(settings)
         self.dispatcher = Dispatcher(
             registry.catalog,
             drawing,
@@ -191,7 +192,8 @@ class Rendering:
         found: list[Planned] = []
         for base, some in subjects.items():
             family = bases[base].architecture
-            found += plan.cells(some, _wish(asking, base, family, self.registry.settings))
+            wish = _wish(asking, base, family, self.registry.settings, self._renderer.key)
+            found += plan.cells(some, wish)
         if len(found) > plan.MOST_CELLS:
             raise BadRequest(f"these are more than {plan.MOST_CELLS:,} pictures", remedy="ask for fewer")
         return found, bases, left
@@ -216,9 +218,11 @@ class Rendering:
         subjects: dict[str, list[Subject]] = {}
         chosen: dict[str, BaseAsk] = {}
         left: list[Left] = []
+        # Each is looked at once, however many loras are drawn on it: a folder has many files.
+        stamped = cache(_stamped)
         for one, wanted in itertools.product(known, asking.bases or (asking.base,)):
             try:
-                base = _stamped(bases.choose(one, wanted))
+                base = stamped(bases.choose(one, wanted))
                 _require_file(one)
                 name = _name_of(base, registry.catalog.clock())
             except RegistryError as error:
@@ -268,7 +272,7 @@ class Rendering:
     def _told(self, planned: Sequence[Planned], left: Sequence[Left]) -> Plan:
         with self.registry.catalog.read() as conn:
             there = drawn(conn, [each.spec.key() for each in planned])
-            speed = step_seconds(conn, renderer_key(self.registry.settings))
+            speed = step_seconds(conn, self._renderer.key)
         fresh = [each for each in planned if each.spec.key() not in there]
         seconds = None if speed is None else plan.seconds(fresh, speed)
         return Plan(len(planned), len(there), seconds, tuple(left[:_MOST_LEFT]), len(left))
@@ -308,7 +312,7 @@ def _all_pieces(conn: Connection, job_id: int) -> list[PieceView]:
     return found
 
 
-def _wish(asking: Asking, base: str, family: str, settings: Settings) -> plan.Wish:
+def _wish(asking: Asking, base: str, family: str, settings: Settings, by: str) -> plan.Wish:
     return plan.Wish(
         base=base,
         weights=asking.weights,
@@ -322,7 +326,7 @@ def _wish(asking: Asking, base: str, family: str, settings: Settings) -> plan.Wi
         sampler=drawn_with(asking.sampler, settings.renderer),
         cfg=asking.cfg,
         mode=_mode_of(asking, family, settings),
-        by=renderer_key(settings),
+        by=by,
         start=asking.start,
         denoise=asking.denoise,
     )

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Final
 from registry.errors import BadRequest, NoBase, UnsupportedArchitecture
 from registry.render.batch import BaseAsk
 from registry.render.plan import AREAS, Subject
+from registry.sampling import LOCAL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from registry.views import Drawable
 
-LOCAL: Final = "local"
 _UNSURE: Final = frozenset({"unknown", "ambiguous", "none"})
 _FOLD: Final = str.maketrans("", "", " ._-")
 

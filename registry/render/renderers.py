@@ -31,8 +31,12 @@ _CHILD: Final = "registry.render.child"
 
 @dataclass(frozen=True, slots=True)
 class Renderer:
-    """Those who draw, and the doors through which they ask others."""
+    """Those who draw, and the doors through which they ask others.
 
+    `key` tells their pictures from those of others, and is that of the workflow as it was read.
+    """
+
+    key: str
     workers: Sequence[Worker]
     doors: Sequence[Door] = ()
 
@@ -58,21 +62,24 @@ def open_renderer(settings: Settings) -> Renderer:
             Door(offline=shut, own_hosts=own),
             Door(offline=shut, own_hosts=own, seconds=_PATIENCE),
         )
-        return Renderer([Thread(A1111(quick, url, auth=auth, patient=patient).draw)], [quick, patient])
+        tool = A1111(quick, url, auth=auth, patient=patient)
+        return Renderer(settings.renderer, [Thread(tool.draw)], [quick, patient])
     if settings.renderer == "comfyui":
         door = Door(offline=shut, own_hosts=own)
-        return Renderer([Thread(ComfyUI(door, url, _workflow(settings), auth=auth).draw)], [door])
+        workflow = _workflow(settings)
+        comfyui = ComfyUI(door, url, workflow, auth=auth)
+        return Renderer(_key(settings.renderer, workflow), [Thread(comfyui.draw)], [door])
     if settings.dask_address:
-        return Renderer(seats(settings.dask_address, settings.dask_certificates))
-    return Renderer([Child(_CHILD, _options(settings, gpu)) for gpu in settings.render_gpus or (None,)])
+        return Renderer(settings.renderer, seats(settings.dask_address, settings.dask_certificates))
+    return Renderer(
+        settings.renderer, [Child(_CHILD, _options(settings, gpu)) for gpu in settings.render_gpus or (None,)]
+    )
 
 
-def renderer_key(settings: Settings) -> str:
-    """Return what tells pictures of this renderer from those of others: its name, and that of a workflow."""
-    workflow = _workflow(settings) if settings.renderer == "comfyui" else None
+def _key(renderer: str, workflow: str | None) -> str:
     if workflow is None:
-        return settings.renderer
-    return f"{settings.renderer} {hashlib.blake2b(workflow.encode(), digest_size=8).hexdigest()}"
+        return renderer
+    return f"{renderer} {hashlib.blake2b(workflow.encode(), digest_size=8).hexdigest()}"
 
 
 def url_of(settings: Settings) -> str:
