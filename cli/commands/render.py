@@ -316,7 +316,7 @@ def _print_plan(plan: Plan, *, json: bool) -> None:
     if plan.seconds is not None:
         say(f"that takes about {_duration(plan.seconds)}")
     elif plan.pictures > plan.there:
-        hint("how long that takes is known after the first batch")
+        hint("how long that takes is known after a few batches")
     _say_left(plan)
 
 

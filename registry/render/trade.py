@@ -148,7 +148,7 @@ class Drawing:
         )
         return Packed(pack_batch(batch), left, ended)
 
-    def receive(self, answer: str, taken: Sequence[PieceView], seconds: float) -> Received:
+    def receive(self, answer: str, taken: Sequence[PieceView], seconds: float | None) -> Received:
         """Keep the pictures of a batch, each under the key of its spec."""
         told = unpack_answer(answer, [piece.key for piece in taken])
         if told.busy is not None:
@@ -164,7 +164,7 @@ class Drawing:
                 kept += [] if new is None else [new]
         with self._catalog.write() as unit:
             self._studio.store.remove(put_drawn(unit, kept))
-            if kept:
+            if kept and seconds is not None:
                 speed = seconds / sum(_work(asked_of(piece).spec) for piece in taken)
                 put_step_seconds(unit, self._renderer, speed)
         return Received(ended)

@@ -77,10 +77,10 @@ class Trade(Protocol):
         `soon` are those that the next batch is made of, as far as is known.
         """
 
-    def receive(self, answer: str, taken: Sequence[PieceView], seconds: float) -> Received:
+    def receive(self, answer: str, taken: Sequence[PieceView], seconds: float | None) -> Received:
         """Store what came of a batch, each piece under its key: the same again changes nothing.
 
-        `seconds` are how long it was under way.
+        `seconds` are how long it was under way, `None` where the worker began with it and had to start.
         """
 
 
@@ -92,6 +92,7 @@ class _Running:
     pieces: Sequence[PieceView]
     handed: Handed
     began: float
+    cold: bool
     stopped: set[Place] = field(default_factory=set)
 
 
@@ -269,7 +270,7 @@ class Dispatcher:
         except OutboundError as error:
             self._wait(seat, str(error), _AWAY_SECONDS, batch_id, taken)
             return
-        seat.running = _Running(batch_id, taken, handed, time.monotonic())
+        seat.running = _Running(batch_id, taken, handed, time.monotonic(), seat.rested)
         seat.rested = False
 
     def _wait(
@@ -290,7 +291,8 @@ class Dispatcher:
         if error is not None:
             self._failed(running.id, running.pieces, error)
             return
-        answer, seconds = running.handed.future.result(), time.monotonic() - running.began
+        answer = running.handed.future.result()
+        seconds = None if running.cold else time.monotonic() - running.began
         try:
             received = self._trade.receive(answer, running.pieces, seconds)
         except CatalogError:
@@ -338,7 +340,7 @@ class Dispatcher:
     def _close(self) -> None:
         for seat in self._seats:
             running, seat.running = seat.running, None
-            seat.waits_for, seat.again_at = None, 0.0
+            seat.waits_for, seat.again_at, seat.rested = None, 0.0, True
             seat.worker.close()
             if running is not None:
                 with self._catalog.write() as unit:

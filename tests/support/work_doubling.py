@@ -44,7 +44,7 @@ class Doubling:
         spec = json.dumps([[piece.key, piece.spec] for piece in left]) if left else None
         return Packed(spec, left, ended)
 
-    def receive(self, answer: str, taken: Sequence[PieceView], seconds: float) -> Received:
+    def receive(self, answer: str, taken: Sequence[PieceView], seconds: float | None) -> Received:
         """Keep what came."""
         del seconds
         told = json.loads(answer)

@@ -115,7 +115,8 @@ def test_pictures_are_drawn_once_and_become_those_of_their_loras(place: Path) ->
             covers = cover_of(conn, known)
             pictures = pictures_of(conn, ink, known[ink])
             (record,) = search_records(conn, [ink])
-            assert step_seconds(conn, "a1111") is not None
+            # The first batch of a worker tells how fast it starts, and not how fast it draws.
+            assert step_seconds(conn, "a1111") is None
         assert (covers[ink].source, record.rendered) == ("render", True)
         # The one of weight 0 shows nothing of it.
         assert len(pictures) == 1
@@ -125,6 +126,15 @@ def test_pictures_are_drawn_once_and_become_those_of_their_loras(place: Path) ->
         data = rendering.picture(covers[ink].key)
         assert data is not None
         assert "Seed: 1234" in Image.open(io.BytesIO(data)).info["parameters"]
+
+
+def test_how_fast_it_draws_is_known_after_the_second_batch(place: Path) -> None:
+    with studio(place, render_most=1) as (shelf, rendering, _):
+        asking = Asking(loras=ids(shelf, "ink"), seeds=(1, 2), **SMALL)
+        drawn(rendering, asking)
+        later = rendering.plan(replace(asking, seeds=(3, 4)))
+        assert later.seconds is not None
+        assert later.seconds > 0
 
 
 def test_a_sheet_shows_them_by_two_axes(place: Path) -> None:

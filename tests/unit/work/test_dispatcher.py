@@ -60,9 +60,9 @@ class Doubling:
         self.batches.append([piece.spec for piece in left])
         return Packed(json.dumps([[piece.key, piece.spec] for piece in left]), left, ended)
 
-    def receive(self, answer: str, taken: Sequence[PieceView], seconds: float) -> Received:
+    def receive(self, answer: str, taken: Sequence[PieceView], seconds: float | None) -> Received:
         told = json.loads(answer)
-        assert seconds >= 0
+        assert seconds is None or seconds >= 0
         if "busy" in told:
             return Received({}, told["busy"], 0.0)
         self.found |= told
