@@ -274,7 +274,8 @@ class Rendering:
             there = drawn(conn, [each.spec.key() for each in planned])
             speed = step_seconds(conn, self._renderer.key)
         fresh = [each for each in planned if each.spec.key() not in there]
-        seconds = None if speed is None else plan.seconds(fresh, speed)
+        # Where all of it is there, nobody needs to know how fast the renderer is.
+        seconds = None if fresh and speed is None else plan.seconds(fresh, speed or 0.0)
         return Plan(len(planned), len(there), seconds, tuple(left[:_MOST_LEFT]), len(left))
 
     def _require_renderer(self) -> None:
