@@ -1,6 +1,6 @@
 """The texts inside a PNG: read without decoding the picture, and written into it.
 
-Source: W3C PNG (third edition) 5.3 and 11.3.3 (tEXt, zTXt, iTXt). Check sums are not looked at.
+Source: W3C PNG (third edition) 11.3.3 (tEXt, zTXt, iTXt).
 """
 
 from __future__ import annotations
@@ -11,29 +11,17 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from registry.errors import BadPicture
 from registry.formats.packing import clean_text
+from registry.formats.png_chunks import chunks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
+    from registry.formats.png_chunks import Chunk
+
 MAX_TEXTS: Final = 64
 MAX_TEXT: Final = 4 << 20
 """Bytes of all texts of a picture, once they are inflated."""
-_MAX_CHUNKS: Final = 100_000
 _MAX_KEY: Final = 79
-_OF_HEADER: Final = 13
-
-
-class _Chunk(NamedTuple):
-    """`start` and `end` are those of the whole chunk, with its length, type and check sum."""
-
-    kind: bytes
-    start: int
-    end: int
-
-    def data(self, png: bytes, most: int | None = None) -> bytes:
-        end = self.end - 4 if most is None else min(self.end - 4, self.start + 8 + most)
-        return png[self.start + 8 : end]
 
 
 def read_texts(png: bytes) -> dict[str, str]:
@@ -45,7 +33,7 @@ def read_texts(png: bytes) -> dict[str, str]:
     found: dict[str, str] = {}
     seen = 0
     left = MAX_TEXT
-    for chunk in _chunks(png):
+    for chunk in chunks(png):
         read = _READERS.get(chunk.kind)
         if read is None:
             continue
@@ -67,20 +55,30 @@ def with_text(png: bytes, key: str, text: str) -> bytes:
     The chunk comes first after the header, so that whoever reads only the first ones finds it. Raises
     BadPicture for what is no PNG, ValueError for a key of none or more than 79 Latin letters.
     """
-    first = next(_chunks(png), None)
-    if first is None or first.kind != b"IHDR" or first.end - first.start != _OF_HEADER + 12:
+    first = next(chunks(png), None)
+    if first is None or not first.is_header:
         raise BadPicture("that is no PNG")
     name = key.encode("latin-1")
     if not 1 <= len(name) <= _MAX_KEY or b"\0" in name:
         raise ValueError(f"{key!r} is no key of a text in a PNG")
     kept = [png[: first.end], _text_chunk(name, clean_text(text))]
     place = first.end
-    for chunk in _chunks(png):
-        if chunk.kind in _READERS and chunk.data(png, len(name) + 1) == name + b"\0":
-            kept.append(png[place : chunk.start])
-            place = chunk.end
+    for chunk in _texts_of(png, name):
+        kept.append(png[place : chunk.start])
+        place = chunk.end
     kept.append(png[place:])
     return b"".join(kept)
+
+
+def has_text(png: bytes, key: str) -> bool:
+    """Whether a PNG says anything under `key`, be it readable or not."""
+    return any(_texts_of(png, key.encode("latin-1")))
+
+
+def _texts_of(png: bytes, name: bytes) -> Iterator[Chunk]:
+    for chunk in chunks(png):
+        if chunk.kind in _READERS and chunk.data(png, len(name) + 1) == name + b"\0":
+            yield chunk
 
 
 def _text_chunk(name: bytes, text: str) -> bytes:
@@ -90,24 +88,6 @@ def _text_chunk(name: bytes, text: str) -> bytes:
         # Not compressed, without a language and a translated key.
         kind, data = b"iTXt", name + b"\0\0\0\0\0" + text.encode()
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def _chunks(png: bytes) -> Iterator[_Chunk]:
-    """Yield the chunks up to the end, or to one that is cut."""
-    if not png.startswith(SIGNATURE):
-        return
-    start = len(SIGNATURE)
-    for _ in range(_MAX_CHUNKS):
-        if start + 12 > len(png):
-            return
-        length, kind = struct.unpack_from(">I4s", png, start)
-        end = start + 12 + length
-        if end > len(png):
-            return
-        yield _Chunk(kind, start, end)
-        if kind == b"IEND":
-            return
-        start = end
 
 
 class _Told(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import uuid
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 import orjson
@@ -13,6 +13,7 @@ import orjson
 from registry.errors import (
     AnswerTooLarge,
     BadRequest,
+    NoBase,
     NotFound,
     Offline,
     OutboundError,
@@ -22,7 +23,7 @@ from registry.errors import (
 from registry.formats.packing import pack_json
 from registry.formats.values import OddValueError, json_value
 from registry.net import Asked, Purpose
-from registry.render.batch import BASE, CANCELLED, MEMORY, Answer, Made
+from registry.render.batch import CANCELLED, MEMORY, Answer, Made
 from registry.render.pngs import fault_of
 
 if TYPE_CHECKING:
@@ -66,12 +67,6 @@ class LoraNotThere(NotFound):
     """A program does not have a lora, or cannot be told which one is meant."""
 
     slug = "lora-not-there"
-
-
-class NoBase(NotFound):
-    """A program does not have a base model."""
-
-    slug: ClassVar[str] = BASE
 
 
 def drawing_with(url: str) -> Purpose:

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from registry.errors import OutboundError
+from registry.errors import NoBase, OutboundError
 from registry.render.batch import CANCELLED, Answer, Made, pack_answer, unpack_batch
 from registry.render.called import (
     FLOWS,
@@ -26,7 +26,7 @@ from registry.render.called import (
     schedule_of,
 )
 from registry.render.pngs import MOST_BYTES
-from registry.render.tool import BadAnswer, LoraNotThere, NoBase, Tool, ToolRefused, answered, each_cell
+from registry.render.tool import BadAnswer, LoraNotThere, Tool, ToolRefused, answered, each_cell
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -16,14 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote, urlencode
 
-from registry.errors import BadRequest, OutboundError
+from registry.errors import BadRequest, NoBase, OutboundError
 from registry.render.batch import CANCELLED, Answer, Made, pack_answer, unpack_batch
 from registry.render.called import FLOWS, alike, bases_like, parts_of, sampler_of
 from registry.render.pngs import MOST_BYTES, with_text
 from registry.render.tool import (
     BadAnswer,
     LoraNotThere,
-    NoBase,
     Tool,
     ToolRefused,
     answered,

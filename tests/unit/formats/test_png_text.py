@@ -11,7 +11,8 @@ from PIL import Image, PngImagePlugin
 
 from registry.errors import BadPicture
 from registry.formats.packing import clean_text
-from registry.formats.png_text import MAX_TEXT, MAX_TEXTS, SIGNATURE, read_texts, with_text
+from registry.formats.png_chunks import SIGNATURE
+from registry.formats.png_text import MAX_TEXT, MAX_TEXTS, has_text, read_texts, with_text
 
 PROMPT = "ink wash, a heron <lora:ink:0.8>\nSteps: 20, Sampler: Euler, Seed: 1"
 
@@ -109,6 +110,14 @@ def test_a_text_that_is_put_in_is_read_by_us_and_by_pillow(text: str) -> None:
     made = with_text(by_pillow(Comment="kept", parameters="old"), "parameters", text)
     assert read_texts(made) == read_by_pillow(made) == {"parameters": text, "Comment": "kept"}
     assert made.index(b"parameters") < made.index(b"IDAT")
+
+
+def test_a_key_is_known_also_where_what_it_says_cannot_be_read() -> None:
+    assert has_text(png(chunk(b"zTXt", b"parameters\0\0not deflated")), "parameters")
+    assert not has_text(
+        png(chunk(b"tEXt", b"parameters too\0x"), chunk(b"eXIf", b"parameters\0")), "parameters"
+    )
+    assert not has_text(b"", "parameters")
 
 
 def test_a_text_is_found_though_there_are_more_than_are_read() -> None:

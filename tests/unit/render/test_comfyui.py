@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image
 
-from registry.errors import BadRequest, Offline, OutboundError
+from registry.errors import BadRequest, NoBase, Offline, OutboundError
 from registry.net import Door
 from registry.render.backends import comfyui
 from registry.render.backends.comfyui import ComfyUI
 from registry.render.batch import Answer, BaseAsk, Batch, CellAsk, LoraAsk, Made, pack_batch, unpack_answer
-from registry.render.tool import BadAnswer, LoraNotThere, NoBase, ToolRefused
+from registry.render.tool import BadAnswer, LoraNotThere, ToolRefused
 from registry.render.workflow import NAMES, filled, parse_workflow, starting_with, without_lora
 from tests.support.tools_comfyui import Raw, comfyui_server
 
