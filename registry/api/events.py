@@ -17,15 +17,16 @@ from registry.api.problems import Problem, respond
 from registry.api.serialise import to_json
 from registry.api.shapes import ChangeEvent, JobEvent
 from registry.catalog.changes import changes_since, generation
-from registry.catalog.jobs import list_jobs
+from registry.catalog.jobs import newest_job, standing, standing_after, standing_live
 from registry.catalog.tokens import is_usable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator
 
+    from sqlalchemy import Connection
     from starlette.types import Receive, Scope, Send
 
-    from registry.views import JobView
+    from registry.catalog.jobs import Standing
 
 router = APIRouter(tags=["events"], dependencies=[needs("read")])
 
@@ -36,8 +37,8 @@ RETRY_MS = 2000
 MAX_STREAMS = 64
 RETRY_SECONDS = 30
 _LARGEST_ID = 2**63 - 1
-# So many of the newest jobs are looked at for what is new of them.
-RECENT = 50
+# So many jobs that go on are followed.
+MOST_JOBS = 500
 
 
 @router.get(
@@ -107,7 +108,8 @@ async def _events(context: Context, since: int | None, token_id: int | None) -> 
         lines = batch.lines + await run_in_threadpool(_job_events, context, jobs)
         if lines or quiet:
             yield lines or b": still here\n\n"
-        quiet = not batch.full and not await feed.wait_beyond(ticket, KEEPALIVE_SECONDS)
+        full = batch.full or jobs.full
+        quiet = not full and not await feed.wait_beyond(ticket, KEEPALIVE_SECONDS)
 
 
 def _generation(context: Context) -> int:
@@ -116,20 +118,31 @@ def _generation(context: Context) -> int:
 
 
 class Told:
-    """Which jobs a stream was told of, and how far they were then."""
+    """Which jobs a stream was told of, and how they stood then; it is `full` where there are more at once."""
 
-    def __init__(self) -> None:
-        self._known: dict[int, tuple[str, int, int | None]] | None = None
+    def __init__(self, most: int = MOST_JOBS) -> None:
+        self.full = False
+        self._most = most
+        self._live: dict[int, Standing] = {}
+        self._newest: int | None = None
 
-    def fresh(self, jobs: Sequence[JobView]) -> list[JobView]:
-        """Return those that are other than they were, oldest first; of the first look those that go on."""
-        now = {job.id: (job.state, job.done, job.total) for job in jobs}
-        before, self._known = self._known, now
-        if before is None:
-            found = [job for job in jobs if job.finished_at is None]
-        else:
-            found = [job for job in jobs if before.get(job.id) != now[job.id]]
-        return found[::-1]
+    def look(self, conn: Connection) -> list[Standing]:
+        """Return the jobs that stand otherwise than before, oldest first; at the first look those that go on.
+
+        However many have ended, these are not read again: only those that go on, that went on, and new ones.
+        """
+        if self._newest is None:
+            self._newest = newest_job(conn)
+        live = {each.id: each for each in standing_live(conn, self._most)}
+        new = standing_after(conn, self._newest, self._most)
+        gone = standing(conn, self._live.keys() - live.keys())
+        now = live | {each.id: each for each in (*new, *gone)}
+        fresh = [each for _, each in sorted(now.items()) if self._live.get(each.id) != each]
+        # Of very many that go on those that are next are known: others are told of when their turn comes.
+        self._live = live
+        self._newest = new[-1].id if new else self._newest
+        self.full = len(new) == self._most
+        return fresh
 
 
 class _Batch(NamedTuple):
@@ -156,7 +169,7 @@ def _next_events(context: Context, since: int, token_id: int | None) -> _Batch |
 def _job_events(context: Context, told: Told) -> bytes:
     """Return what is new of jobs; it has no id, for a stream does not go on from there."""
     with context.catalog.read() as conn:
-        fresh = told.fresh(list_jobs(conn, limit=RECENT))
+        fresh = told.look(conn)
     return b"".join(b"event: job\ndata: %b\n\n" % to_json(JobEvent.of(job)) for job in fresh)
 
 

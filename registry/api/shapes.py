@@ -29,6 +29,7 @@ from registry.views import (
 )
 
 if TYPE_CHECKING:
+    from registry.catalog.jobs import Standing
     from registry.civitai.planning import Plan
     from registry.search.service import Found
 
@@ -234,7 +235,7 @@ class JobEvent:
     total: int | None
 
     @classmethod
-    def of(cls, job: JobView) -> "JobEvent":
+    def of(cls, job: "Standing") -> "JobEvent":
         """Return what a stream tells of a job: nothing that names a lora."""
         return cls(job.id, job.kind, job.state, job.done, job.total)
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import case, delete, func, select, update
 
 from registry.catalog import tables
+from registry.catalog.keys import in_chunks
 from registry.errors import Conflict, NotFound
 from registry.formats.packing import clean_text, pack_json, unpack_json
 from registry.views import JobLine, JobView
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-    from sqlalchemy import Connection, Row
+    from sqlalchemy import Connection, Row, Select
 
     from registry.catalog.engine import Unit
 
@@ -146,6 +147,49 @@ def list_jobs(
     if kind is not None:
         query = query.where(JOB.c.kind == kind)
     return [_view(row) for row in conn.execute(query)]
+
+
+class Standing(NamedTuple):
+    """How a job stands, in what can be read of many at once."""
+
+    id: int
+    kind: str
+    state: str
+    done: int
+    total: int | None
+    finished_at: int | None
+
+
+_STANDING: Select[Any] = select(*(JOB.c[name] for name in Standing._fields))
+
+
+def newest_job(conn: Connection) -> int:
+    """Return the id of the newest job, 0 without any."""
+    return conn.execute(select(func.max(JOB.c.id))).scalar() or 0
+
+
+def standing(conn: Connection, job_ids: Iterable[int]) -> list[Standing]:
+    """Return how these jobs stand; those that are not there any more are left out."""
+    queries = (_STANDING.where(JOB.c.id.in_(part)) for part in in_chunks(sorted(set(job_ids))))
+    return [each for query in queries for each in _standing(conn, query)]
+
+
+def standing_live(conn: Connection, most: int) -> list[Standing]:
+    """Return how unfinished jobs stand: of more than `most` those that run, then the oldest that wait."""
+    # Chosen within the index of states, and by a number that no index has: otherwise a planner may walk
+    # through all that have ended.
+    order = (case((JOB.c.state == "running", 0), else_=1), JOB.c.id + 0)
+    chosen = select(JOB.c.id).where(JOB.c.state.in_(LIVE)).order_by(*order).limit(most)
+    return _standing(conn, _STANDING.where(JOB.c.id.in_(chosen)))
+
+
+def standing_after(conn: Connection, job_id: int, most: int) -> list[Standing]:
+    """Return how the jobs stand that came after one, the oldest first."""
+    return _standing(conn, _STANDING.where(JOB.c.id > job_id).order_by(JOB.c.id).limit(most))
+
+
+def _standing(conn: Connection, query: Select[Any]) -> list[Standing]:
+    return [Standing._make(row) for row in conn.execute(query)]
 
 
 def add_line(unit: Unit, job_id: int, text: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from registry.catalog.jobs import add_line, beat_job, get_job, start_job
+from registry.catalog.jobs import add_line, beat_job, finish_job, get_job, start_job
 from registry.catalog.pieces import (
     DONE,
     FAILED,
@@ -181,6 +181,24 @@ def test_how_far_jobs_are_is_told_as_it_happens(service: Service, builder: Build
         with builder.catalog.write() as unit:
             beat_job(unit, job_id, 5, 9)
         assert next(events) == {"id": job_id, "kind": "scan", "state": "running", "done": 5, "total": 9}
+
+
+def test_an_old_job_that_goes_on_is_told_of_behind_many_that_have_ended(
+    service: Service, builder: Builder
+) -> None:
+    with builder.catalog.write() as unit:
+        old = start_job(unit, "scan", "old", "m:1:x")
+        for number in range(100):
+            finish_job(unit, start_job(unit, "scan", str(number), "m:1:x"), "done")
+    with service.listening() as url, following(f"{url}/api/v1/events") as events:
+        assert next(events)["id"] == old
+        with builder.catalog.write() as unit:
+            short = start_job(unit, "scan", "short", "m:1:x")
+            finish_job(unit, short, "done")
+        assert next(events) == {"id": short, "kind": "scan", "state": "done", "done": 0, "total": None}
+        with builder.catalog.write() as unit:
+            finish_job(unit, old, "failed", error="too old")
+        assert next(events) == {"id": old, "kind": "scan", "state": "failed", "done": 0, "total": None}
 
 
 @contextmanager
