@@ -155,7 +155,7 @@ def base_files(conn: Connection, hashes: Iterable[str], machine_id: str) -> dict
             .where(
                 DIGEST.c.kind.in_(("sha256", "autov1")),
                 DIGEST.c.value.in_(part),
-                LORA.c.kind == "checkpoint",
+                KIND == "checkpoint",
                 FILE.c.state == "present",
                 FILE.c.root_id.in_(roots),
             )
