@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from registry.catalog.engine import Unit
 
-TOKEN = tables.TABLES["token"]
+TOKEN, JOB = (tables.TABLES[name] for name in ("token", "job"))
 # Each role may do what the ones before it may.
 ROLES = ("read", "write", "admin")
 PREFIX = "lrt_"
@@ -56,9 +56,9 @@ _COLUMNS = tuple(TOKEN.c[name] for name in (*_OWN, *TokenScope._fields))
 def create_token(unit: Unit, name: str, role: str, scope: TokenScope = _WHOLE) -> str:
     """Make a token and return its secret, which is not kept.
 
-    A revoked token of that name stays in the list as `NAME (revoked ID)`. Whether there is such a tool is for
-    the configuration to say. Raises BadRequest for an empty name, an unknown role or what is no level,
-    Conflict for the name of a token that can be used.
+    A revoked token of that name stays in the list as `NAME (revoked ID)`, and its jobs are called so too.
+    Whether there is such a tool is for the configuration to say. Raises BadRequest for an empty name, an
+    unknown role or what is no level, Conflict for the name of a token that can be used.
     """
     name = name.strip()
     if not name or len(name) > 100 or not name.isprintable():
@@ -90,6 +90,8 @@ def _free_name(unit: Unit, name: str) -> None:
     while unit.conn.execute(select(TOKEN.c.id).where(TOKEN.c.name == past)).first() is not None:
         past = f"{past} (revoked {row.id})"
     unit.conn.execute(update(TOKEN).where(where).values(name=past))
+    # A job is known to be somebody's by the name: those of the old one are not the new one's.
+    unit.conn.execute(update(JOB).where(JOB.c.actor == name).values(actor=past))
 
 
 def list_tokens(conn: Connection) -> list[TokenView]:

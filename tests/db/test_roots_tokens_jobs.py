@@ -257,6 +257,23 @@ def test_the_name_of_a_revoked_token_can_be_given_again_and_the_old_one_is_kept(
     assert [token.name for token in ours] == [f"{old[0]} (revoked {ours[0].id})", *old[1:], "phone"]
 
 
+def test_jobs_of_a_revoked_token_are_not_those_of_the_next_one_of_its_name(catalog: Catalog) -> None:
+    jobs: list[int] = []
+    for _ in range(2):
+        with catalog.write() as unit:
+            create_token(unit, "phone", "write")
+        with catalog.write(actor="phone") as unit:
+            jobs.append(start_job(unit, "scan", str(len(jobs)), "m:1"))
+            revoke_token(unit, "phone")
+    with catalog.write(actor="cli") as unit:
+        jobs.append(start_job(unit, "scan", "cli", "m:1"))
+        create_token(unit, "phone", "read")
+    with catalog.read() as conn:
+        first, second, _ = list_tokens(conn)
+        actors = [get_job(conn, job).actor for job in jobs]
+    assert actors == [f"phone (revoked {first.id})", f"phone (revoked {second.id})", "cli"]
+
+
 def test_one_job_of_a_kind_and_key_runs_at_a_time(catalog: Catalog) -> None:
     with catalog.write() as unit:
         first = start_job(unit, "scan", "1", "m:1", spec={"a": [1, None]})

@@ -10,6 +10,7 @@ import pytest
 
 from registry.catalog.jobs import list_jobs
 from registry.catalog.pieces import stop_job
+from registry.catalog.tokens import revoke_token
 from registry.drawings import FIRST, Asking
 from registry.errors import NoBase
 from tests.support.easel import Easel
@@ -213,6 +214,17 @@ def test_tasks_are_told_to_those_who_submitted_them(easel: Easel, secret: str) -
     assert post(service, RESULT, task_id=task_id, token=admin).json()["state"] == "done"
     assert refusal(post(service, RESULT, task_id="5", token=secret))[0] == 404
     assert refusal(post(service, RESULT, token=secret)) == (400, "task_id is missing")
+
+
+def test_a_later_token_of_the_same_name_is_somebody_else(easel: Easel, secret: str) -> None:
+    service = easel.service
+    task_id = submit(service, secret)
+    with service.builder.catalog.write() as unit:
+        revoke_token(unit, "painter")
+    later = token(service, "painter", "write")
+    assert refusal(post(service, RESULT, task_id=task_id, token=later)) == (404, "there is no such task")
+    own = submit(service, later, prompt="its own")
+    assert post(service, RESULT, task_id=own, token=later).json()["state"] == "done"
 
 
 def test_jobs_of_another_kind_are_no_tasks(opened: Service, secret: str) -> None:
