@@ -23,13 +23,19 @@ LIMIT = 60.0
 
 
 class Doubling:
-    """What came of it lies in a dict, by key; how often each came in another."""
+    """What came of it lies in a dict, by key; `received` says how often each came.
+
+    `batches` are the numbers that were handed out together, `ahead` how many pieces were next each time. An
+    answer of `{"busy": why}` says that nobody has time.
+    """
 
     kind = "double"
 
     def __init__(self, most: int = 4) -> None:
         self.found: dict[str, int] = {}
         self.received: list[str] = []
+        self.batches: list[list[object]] = []
+        self.ahead: list[int] = []
         self._most = most
 
     def most(self) -> int:
@@ -38,16 +44,21 @@ class Doubling:
 
     def pack(self, batch_id: str, taken: Sequence[PieceView], soon: Sequence[PieceView]) -> Packed:
         """Make a batch of what is not there yet."""
-        del batch_id, soon
+        assert batch_id
+        self.ahead.append(len(soon))
         left = [piece for piece in taken if piece.key not in self.found]
         ended = {(piece.job_id, piece.place): Outcome(DONE) for piece in taken if piece not in left}
-        spec = json.dumps([[piece.key, piece.spec] for piece in left]) if left else None
-        return Packed(spec, left, ended)
+        if not left:
+            return Packed(None, left, ended)
+        self.batches.append([piece.spec for piece in left])
+        return Packed(json.dumps([[piece.key, piece.spec] for piece in left]), left, ended)
 
     def receive(self, answer: str, taken: Sequence[PieceView], seconds: float | None) -> Received:
         """Keep what came."""
-        del seconds
+        assert seconds is None or seconds >= 0
         told = json.loads(answer)
+        if "busy" in told:
+            return Received({}, told["busy"], 0.0)
         self.received += told
         self.found |= told
         return Received(
@@ -55,11 +66,11 @@ class Doubling:
         )
 
 
-def queue(catalog: Catalog, numbers: Sequence[object], fits: str = "a") -> int:
-    """Queue a job that doubles numbers, and return its id."""
+def queue(catalog: Catalog, numbers: Sequence[object], fits: str = "a", **options: object) -> int:
+    """Queue a job that doubles numbers, and return its id; `options` are those of a job."""
     pieces = [NewPiece(f"{fits}{number}", fits, number) for number in numbers]
     with catalog.write() as unit:
-        return queue_job(unit, NewJob("double", "k", pieces, "numbers", machine="m"))
+        return queue_job(unit, NewJob("double", "k", pieces, "numbers", machine="m", **options))  # type: ignore[arg-type] # the names are the test's own
 
 
 def job(catalog: Catalog, job_id: int) -> JobView:

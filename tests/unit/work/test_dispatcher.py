@@ -6,9 +6,7 @@ import json
 import os
 import signal
 import threading
-import time
 from collections import Counter
-from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,58 +14,22 @@ import pytest
 
 from registry.catalog.alone import alone
 from registry.catalog.engine import Catalog
-from registry.catalog.jobs import get_job, lines_of
+from registry.catalog.jobs import lines_of
 from registry.catalog.migrate import ensure_schema
-from registry.catalog.pieces import DONE, NewJob, NewPiece, pieces_of, queue_job, retry_job, stop_job
+from registry.catalog.pieces import NewJob, NewPiece, pieces_of, queue_job, retry_job, stop_job
 from registry.errors import Conflict
-from registry.work.dispatcher import DIED, Dispatcher, Outcome, Packed, Received
+from registry.work.dispatcher import DIED, Dispatcher, Packed
 from registry.work.executors import Child, Thread
 from tests.support import work_child
+from tests.support.work_doubling import LIMIT, Doubling, ended, job, queue, running, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from registry.views import JobView, PieceView
+    from registry.views import PieceView
     from registry.work.executors import Worker
     from registry.work.lines import Line
-
-LIMIT = 60.0
-
-
-class Doubling:
-    """The trade of doubling numbers; what came of it lies in a dict, by key."""
-
-    kind = "double"
-
-    def __init__(self, most: int = 4) -> None:
-        self.found: dict[str, int] = {}
-        self.batches: list[list[object]] = []
-        self.ahead: list[int] = []
-        self._most = most
-
-    def most(self) -> int:
-        return self._most
-
-    def pack(self, batch_id: str, taken: Sequence[PieceView], soon: Sequence[PieceView]) -> Packed:
-        assert batch_id
-        self.ahead.append(len(soon))
-        there = [piece for piece in taken if piece.key in self.found]
-        left = [piece for piece in taken if piece not in there]
-        ended = {(piece.job_id, piece.place): Outcome(DONE) for piece in there}
-        if not left:
-            return Packed(None, (), ended)
-        self.batches.append([piece.spec for piece in left])
-        return Packed(json.dumps([[piece.key, piece.spec] for piece in left]), left, ended)
-
-    def receive(self, answer: str, taken: Sequence[PieceView], seconds: float | None) -> Received:
-        told = json.loads(answer)
-        assert seconds is None or seconds >= 0
-        if "busy" in told:
-            return Received({}, told["busy"], 0.0)
-        self.found |= told
-        ended = {(piece.job_id, piece.place): Outcome(DONE) for piece in taken if piece.key in self.found}
-        return Received(ended)
 
 
 @pytest.fixture
@@ -76,20 +38,6 @@ def catalog(tmp_path: Path) -> Iterator[Catalog]:
     ensure_schema(catalog, backups=None, allow_upgrade=False)
     yield catalog
     catalog.close()
-
-
-def queue(catalog: Catalog, numbers: Sequence[object], *, fits: str = "a", **options: object) -> int:
-    pieces = [
-        NewPiece(f"{fits}{number}{place if number == 'slow' else ''}", fits, number)
-        for place, number in enumerate(numbers)
-    ]
-    with catalog.write() as unit:
-        return queue_job(unit, NewJob("double", "k", pieces, "numbers", machine="m", **options))  # type: ignore[arg-type]
-
-
-def job(catalog: Catalog, job_id: int) -> JobView:
-    with catalog.read() as conn:
-        return get_job(conn, job_id)
 
 
 def states(catalog: Catalog, job_id: int) -> list[tuple[str, str | None]]:
@@ -105,31 +53,6 @@ def dispatcher(catalog: Catalog, trade: Doubling, worker: Worker) -> Dispatcher:
     found = Dispatcher(catalog, trade, [worker], "m", partial(alone, catalog, "double"), back_off=(0.0,))
     catalog.on_commit(found.wake)
     return found
-
-
-@contextmanager
-def running(handing: Dispatcher) -> Iterator[None]:
-    stop = threading.Event()
-    thread = threading.Thread(target=handing.run, args=(stop.is_set,))
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        handing.wake()
-        thread.join(LIMIT)
-        assert not thread.is_alive()
-
-
-def until(holds: Callable[[], bool]) -> None:
-    deadline, again = time.monotonic() + LIMIT, threading.Event()
-    while not holds():
-        assert time.monotonic() < deadline
-        again.wait(0.02)
-
-
-def ended(catalog: Catalog, *jobs: int) -> bool:
-    return all(job(catalog, each).finished_at is not None for each in jobs)
 
 
 def test_pieces_of_several_jobs_that_fit_are_done_together_and_each_once(
