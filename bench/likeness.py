@@ -1,6 +1,6 @@
 """How well adapters are told alike, and what that costs: `python -m bench.likeness [--families 12]`.
 
-- `cost`: the fingerprint of real-shaped files (SD 1.x rank 128, SDXL rank 32, LoKr), CPU seconds of one
+- `cost`: the fingerprint of real-shaped files (SD 1.x rank 128, SDXL rank 32, LoKr, LoHa), CPU seconds of one
   thread and memory beyond the file, beside reading and widening the same numbers;
 - `angles`: sketched and exact cosines of adapters and their variants (casts, alpha, SVD resizing, noise as of
   later epochs, merges), and of adapters that have nothing to do with each other;
@@ -104,6 +104,19 @@ def lokr_of(shapes: tuple[tuple[int, int], ...], factor: int) -> Arrays:
     return arrays
 
 
+def loha_of(shapes: tuple[tuple[int, int], ...], rank: int) -> Arrays:
+    """Return a LoHa."""
+    draw = np.random.default_rng(2)
+    arrays: Arrays = {}
+    for number, (rows, columns) in enumerate(shapes):
+        name = module(number)
+        arrays[f"{name}.alpha"] = np.full((), rank / 2, np.float16)
+        for half in ("w1", "w2"):
+            arrays[f"{name}.hada_{half}_a"] = _halves(draw, rows, rank)
+            arrays[f"{name}.hada_{half}_b"] = _halves(draw, rank, columns)
+    return arrays
+
+
 def _halves(draw: np.random.Generator, *shape: int) -> NDArray[np.float16]:
     return (draw.standard_normal(shape, dtype=np.float32) * 0.02).astype(np.float16)
 
@@ -114,6 +127,10 @@ def measure_cost(place: Path) -> dict[str, Any]:
         "sd15 rank 128": lambda: of_shapes(SD15, 128),
         "sdxl rank 32": lambda: of_shapes(SDXL, 32),
         "sdxl lokr factor 4": lambda: lokr_of(SDXL, 4),
+        "sdxl lokr factor 8": lambda: lokr_of(SDXL, 8),
+        "sd15 lokr factor 8": lambda: lokr_of(SD15, 8),
+        "sd15 loha rank 8": lambda: loha_of(SD15, 8),
+        "sd15 loha rank 32": lambda: loha_of(SD15, 32),
     }
     return {name: _cost(place / "big.safetensors", make) for name, make in made.items()}
 

@@ -27,7 +27,9 @@ Array = Any
 
 _RANKS: Final = {"lora": ("down", 0), "loha": ("w1_b", 0), "glora": ("a2", 0)}
 """Which factor tells the rank of a family, and on which axis."""
-_AT_ONCE: Final = 1 << 22
+_AT_ONCE: Final = 1 << 17
+_MOST_PAIRS: Final = 64
+"""Ranks of a LoHa, multiplied, up to which two factors take less than the matrix that they make."""
 MOST: Final = 1 << 28
 """Elements of one layer or tensor: twice the largest layers there are. A small file can claim far more."""
 MOST_RANK: Final = 4096
@@ -69,6 +71,8 @@ def small(family: str, factors: Mapping[str, Array]) -> Small | None:
 
     The magnitudes of a DoRA are left out: they need the weight.
     """
+    if family == "loha":
+        return _small_hadamard(factors)
     if family != "lora" or "up" not in factors or "down" not in factors:
         return None
     up, down = factors["up"], factors["down"]
@@ -224,6 +228,18 @@ def _half(factors: Mapping[str, Array], name: str) -> tuple[Array, Array]:
     if core is not None:
         return up.swapaxes(0, 1), _core(core, down)
     return _matrix(up), _matrix(down)
+
+
+def _small_hadamard(factors: Mapping[str, Array]) -> Small | None:
+    """Return a LoHa as two factors, of all products of a column of the one half with one of the other."""
+    (up1, down1), (up2, down2) = _hadamard(factors)
+    rank = up1.shape[1] * up2.shape[1]
+    if rank > _MOST_PAIRS:
+        return None
+    with _fitting("loha"):
+        up = up1[:, :, None] * up2[:, None, :]
+        down = down1[:, None, :] * down2[None, :, :]
+    return Small(up.reshape(-1, rank), down.reshape(rank, -1))
 
 
 def _loha(factors: Mapping[str, Array], _weight: Array | None) -> Array:

@@ -16,7 +16,7 @@ import numpy as np
 from registry.errors import UnsupportedKind
 from registry.lora import delta
 from registry.lora.keys import read_layers
-from registry.lora.sketch import SIZE, Sketch
+from registry.lora.sketch import Folded, Sketch
 from registry.lora.tensors import number
 from registry.measured import EXPLODING, INCOMPLETE, INFINITE, NAN, OK, UNTRAINED, MeasuredBlock
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from registry.lora.keys import Layer
     from registry.lora.numbers import Floats
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Raised whenever the same file would get another fingerprint."""
 
 # Weights of diffusion models are of the order of 0.02 to 0.1.
@@ -38,7 +38,8 @@ PARAMETERS: Final = ("oft", "ia3", "glora")
 """Families whose ΔW needs the base model, and of which the parameters are measured."""
 _JITTER: Final = 1e-6
 _LARGEST_SPECTRUM: Final = 160
-_MOST_FOLDED: Final = 1 << 24
+_MOST_FIRST: Final = 1 << 22
+_LONGEST_FIRST: Final = 1 << 13
 
 
 class Tensors(Protocol):
@@ -171,16 +172,16 @@ def _add_layer(sums: _Sums, layer: Layer, factors: Mapping[str, Floats]) -> None
         found = delta.small(layer.family, factors)
         if found is not None:
             _add_small(sums, layer, found)
-        elif layer.family == "lokr" and not layer.splits and _is_flat(pair := delta.kronecker(factors)):
+        elif layer.family == "lokr" and not layer.splits and _is_modest(pair := delta.kronecker(factors)):
             _add_kronecker(sums, layer, *pair)
         else:
             _add_dense(sums, layer, factors)
 
 
-def _is_flat(pair: tuple[Floats, Floats]) -> bool:
-    """Whether the rows of a Kronecker product can be added up in little room without making it."""
-    first, second = pair
-    return len(first) * SIZE * int(second.shape[1]) <= _MOST_FOLDED
+def _is_modest(pair: tuple[Floats, Floats]) -> bool:
+    """Whether the first factor of a Kronecker product is small enough for a sketch without the product."""
+    first, _ = pair
+    return first.size <= _MOST_FIRST and max(first.shape) <= _LONGEST_FIRST
 
 
 def _add_small(sums: _Sums, layer: Layer, found: delta.Small) -> None:
@@ -246,22 +247,24 @@ def _add_dense(sums: _Sums, layer: Layer, factors: Mapping[str, Floats]) -> None
         # Only the bias changes, which no sketch and no norm counts.
         return
     rows, columns = delta.size(layer.family, factors)
-    spans = list(pieces(layer, rows, columns))
-    sketch = Sketch()
+    found = [
+        (span, Folded(f"{layer.part}/{name}", span.stop - span.start, columns))
+        for name, span in pieces(layer, rows, columns)
+    ]
     square, first = 0.0, 0
     for block in delta.blocks(layer.family, factors):
         square += float(np.vdot(block, block))
-        for name, span in spans:
+        for span, folded in found:
             low, high = max(span.start, first), min(span.stop, first + len(block))
             if low < high:
-                cut = block[low - first : high - first]
-                sketch.add_dense(f"{layer.part}/{name}", cut, low - span.start, span.stop - span.start)
+                folded.add(block[low - first : high - first], low - span.start)
         first += len(block)
     if not np.isfinite(square):
         sums.add_unusable(factors.values())
         return
     sums.add(layer, square, rows * columns)
-    sums.sketches[part_of(layer.part)].add(sketch)
+    for _, folded in found:
+        sums.sketches[part_of(layer.part)].add_folded(folded)
 
 
 def _add_parameters(sums: _Sums, layer: Layer, factors: Mapping[str, Floats]) -> None:
@@ -276,8 +279,9 @@ def _add_parameters(sums: _Sums, layer: Layer, factors: Mapping[str, Floats]) ->
         return
     sums.add(layer, square, sum(matrix.size for matrix in matrices.values()))
     for role, matrix in matrices.items():
-        sketch = sums.sketches[part_of(layer.part)]
-        sketch.add_dense(f"{layer.part}/{layer.name}/{role}", matrix, 0, len(matrix))
+        folded = Folded(f"{layer.part}/{layer.name}/{role}", *matrix.shape)
+        folded.add(matrix, 0)
+        sums.sketches[part_of(layer.part)].add_folded(folded)
 
 
 def _finished(sums: _Sums, layers: int) -> Fingerprint:

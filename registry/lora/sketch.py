@@ -26,8 +26,12 @@ _ROWS: Final = "rows"
 _COLUMNS: Final = "columns"
 
 
-# Which bucket a pair of buckets falls into.
-_PAIRED: Final = (np.add.outer(np.arange(SIZE), np.arange(SIZE)) % SIZE).ravel()
+# Rows that are worked on together: with so few of them, what is made on the way stays near the processor.
+_TOGETHER: Final = 64
+_NEAR: Final = 1 << 17
+"""So many numbers made on the way stay near the processor."""
+# Bucket k of a pair is made of the buckets h of the rows and k - h of the columns.
+_PAIRED: Final = (np.arange(SIZE)[None, :] - np.arange(SIZE)[:, None]) % SIZE
 
 
 class Sketch:
@@ -35,38 +39,58 @@ class Sketch:
 
     def __init__(self) -> None:
         self._spectrum: NDArray[np.complex64] = np.zeros(SIZE // 2 + 1, np.complex64)
-        self._direct = np.zeros(SIZE)
+        # What falls into which two buckets; pairing them is the same for all layers, and left to the end.
+        self._both: Floats = np.zeros((SIZE, SIZE), np.float32)
 
     def add_small(self, layer: str, up: Floats, down: Floats) -> None:
         """Add `up @ down` of the shapes (rows, rank) and (rank, columns)."""
-        left = np.fft.rfft(_Drawn(layer, _ROWS, up.shape[0]).rows(up), axis=0)
-        right = np.fft.rfft(_Drawn(layer, _COLUMNS, down.shape[1]).columns(down), axis=1)
-        self._spectrum += np.einsum("fr,rf->f", left, right)
+        left = Folded(layer, up.shape[0], up.shape[1])
+        left.add(up, 0)
+        right = np.zeros((down.shape[0], SIZE), np.float32)
+        _Drawn(layer, _COLUMNS, down.shape[1]).add_columns(right, down, 0)
+        spectra = np.fft.rfft(left.sums, axis=0), np.fft.rfft(right, axis=1)
+        self._spectrum += np.einsum("fr,rf->f", *spectra)
 
     def add_kronecker(self, layer: str, first: Floats, second: Floats) -> None:
         """Add the Kronecker product of two matrices, which is never made."""
-        drawn = _Drawn(layer, _ROWS, len(first) * len(second))
-        folded = np.stack([drawn.rows(second, number * len(second)) for number in range(len(first))])
-        by_row = np.tensordot(first, folded, (0, 0)).swapaxes(0, 1).reshape(SIZE, -1)
-        self._add_folded(layer, by_row)
+        (height, width), (rows, columns) = first.shape, second.shape
+        of_rows = _Drawn(layer, _ROWS, height * rows)
+        of_columns = _Drawn(layer, _COLUMNS, width * columns)
+        signs = of_rows.signs.reshape(height, rows).T[:, :, None]
+        step = max(1, _NEAR // (SIZE * max(height, width)))
+        for start in range(0, rows, step):
+            some = second[start : start + step]
+            folded = np.zeros((len(some), width, SIZE), np.float32)
+            for number in range(width):
+                of_columns.add_columns(folded[:, number], some, number * columns)
+            blocks = (signs[start : start + step] * first) @ folded
+            for number in range(height):
+                for source, target in of_rows.pieces(number * rows + start, len(some)):
+                    self._both[target] += blocks[source, number]
 
-    def add_dense(self, layer: str, block: Floats, first: int, rows: int) -> None:
-        """Add some rows of a matrix, from row `first` of `rows` on."""
-        self._add_folded(layer, _Drawn(layer, _ROWS, rows).rows(block, first))
-
-    def add(self, other: Sketch) -> None:
-        """Add all that another sketch was made of."""
-        self._spectrum += other._spectrum
-        self._direct += other._direct
-
-    def _add_folded(self, layer: str, by_row: Floats) -> None:
-        by_both = _Drawn(layer, _COLUMNS, by_row.shape[1]).columns(by_row)
-        self._direct += np.bincount(_PAIRED, by_both.ravel(), SIZE)
+    def add_folded(self, folded: Folded) -> None:
+        """Add a matrix of which all rows have come."""
+        drawn = _Drawn(folded.layer, _COLUMNS, folded.sums.shape[1])
+        drawn.add_columns(self._both, folded.sums, 0)
 
     def numbers(self) -> Floats:
         """Return the sketch, `SIZE` numbers."""
-        found: Floats = (np.fft.irfft(self._spectrum, SIZE) + self._direct).astype(np.float32)
+        paired = np.take_along_axis(self._both, _PAIRED, 1).sum(0, dtype=np.float64)
+        found: Floats = (np.fft.irfft(self._spectrum, SIZE) + paired).astype(np.float32)
         return found
+
+
+class Folded:
+    """The rows of a matrix that comes some rows at a time, those of one bucket added up."""
+
+    def __init__(self, layer: str, rows: int, columns: int) -> None:
+        self.layer = layer
+        self.sums: Floats = np.zeros((SIZE, columns), np.float32)
+        self._drawn = _Drawn(layer, _ROWS, rows)
+
+    def add(self, block: Floats, first: int) -> None:
+        """Add some rows, the first of which is row `first` of the matrix."""
+        self._drawn.add_rows(self.sums, block, first)
 
 
 class _Drawn:
@@ -77,31 +101,29 @@ class _Drawn:
         drawn = hashlib.shake_256(f"{layer}\0{side}".encode()).digest(2 * runs + -(-length // 8))
         self._starts = np.frombuffer(drawn[: 2 * runs], "<u2") % SIZE
         bits = np.unpackbits(np.frombuffer(drawn[2 * runs :], np.uint8), count=length)
-        self._signs = bits.astype(np.float32)
-        self._signs *= 2
-        self._signs -= 1
+        self.signs = bits.astype(np.float32)
+        self.signs *= 2
+        self.signs -= 1
 
-    def rows(self, matrix: Floats, first: int = 0) -> Floats:
-        """Add up the rows of a matrix, from row `first` on, that fall into one bucket, with their signs."""
-        folded = np.zeros((SIZE, matrix.shape[1]), np.float32)
-        for source, target, signs in self._pieces(first, len(matrix)):
-            folded[target] += matrix[source] * signs[:, None]
-        return folded
+    def add_rows(self, sums: Floats, matrix: Floats, first: int) -> None:
+        """Add rows with their signs to those of their buckets; the first of them is row `first`."""
+        for source, target in self.pieces(first, len(matrix), _TOGETHER):
+            sums[target] += matrix[source] * self.signs[first:][source, None]
 
-    def columns(self, matrix: Floats) -> Floats:
-        """Add up the columns of a matrix that fall into one bucket, with their signs."""
-        folded = np.zeros((len(matrix), SIZE), np.float32)
-        for source, target, signs in self._pieces(0, matrix.shape[1]):
-            folded[:, target] += matrix[:, source] * signs
-        return folded
+    def add_columns(self, sums: Floats, matrix: Floats, first: int) -> None:
+        """Add columns with their signs to those of their buckets; the first of them is column `first`."""
+        for source, target in self.pieces(first, matrix.shape[1]):
+            signs = self.signs[first:][source]
+            for start in range(0, len(matrix), _TOGETHER):
+                rows = slice(start, start + _TOGETHER)
+                sums[rows, target] += matrix[rows, source] * signs
 
-    def _pieces(self, first: int, count: int) -> Iterator[tuple[slice, slice, Floats]]:
-        """Yield slices of what is folded, of the buckets that they fall into, and their signs."""
+    def pieces(self, first: int, count: int, most: int = SIZE) -> Iterator[tuple[slice, slice]]:
+        """Yield slices of `count` that begin at `first`, each at most so long, and of their buckets."""
         done = 0
         while done < count:
             run, within = divmod(first + done, SIZE)
             start = (int(self._starts[run]) + within) % SIZE
-            size = min(SIZE - within, SIZE - start, count - done)
-            signs = self._signs[first + done : first + done + size]
-            yield slice(done, done + size), slice(start, start + size), signs
+            size = min(SIZE - within, SIZE - start, count - done, most)
+            yield slice(done, done + size), slice(start, start + size)
             done += size

@@ -122,15 +122,37 @@ def test_a_difference_is_itself_and_has_a_bias() -> None:
     assert delta.bias(factors_of(lora())) is None
 
 
-@pytest.mark.parametrize("family", ["lora", "loha", "lokr", "diff"])
-def test_blocks_of_rows_are_the_whole(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    factors = factors_of(FAMILIES[family]())
+@pytest.mark.parametrize(
+    ("family", "factors"),
+    [
+        ("lora", {"up": numbers(700, 4), "down": numbers(4, 800)}),
+        (
+            "loha",
+            {
+                "w1_a": numbers(700, 9),
+                "w1_b": numbers(9, 800),
+                "w2_a": numbers(700, 9, seed=1),
+                "w2_b": numbers(9, 800, seed=1),
+            },
+        ),
+        ("lokr", {"w1": numbers(35, 40), "w2": numbers(20, 20)}),
+        ("diff", {"diff": numbers(700, 800)}),
+    ],
+)
+def test_blocks_of_rows_are_the_whole(family: str, factors: dict[str, Floats]) -> None:
     whole = delta.dense(family, factors)
     assert delta.size(family, factors) == whole.shape if family != "lora" else True
-    monkeypatch.setattr(delta, "_AT_ONCE", 5 * COLUMNS)
     cut = list(delta.blocks(family, factors))
     assert len(cut) > 1
-    np.testing.assert_allclose(np.concatenate(cut), whole, rtol=1e-6)
+    np.testing.assert_allclose(np.concatenate(cut), whole, rtol=1e-5, atol=1e-6)
+
+
+def test_a_loha_of_low_rank_has_two_factors_and_of_a_higher_one_none() -> None:
+    factors = factors_of(loha(rank=8))
+    small = delta.small("loha", factors)
+    assert small is not None
+    np.testing.assert_allclose(small.up @ small.down, delta.dense("loha", factors), atol=1e-7)
+    assert delta.small("loha", factors_of(loha(rank=9))) is None
 
 
 @pytest.mark.parametrize("family", ["oft", "glora", "ia3"])

@@ -75,9 +75,19 @@ def test_the_spectrum_of_a_lokr_is_that_of_its_product(rank: int | None) -> None
     assert found.effective_rank == pytest.approx(np.exp(-(shares * np.log(shares)).sum()), rel=1e-2)
 
 
-@pytest.mark.parametrize("family", [loha, diff])
-def test_families_without_small_factors_have_norms_and_no_spectrum(family: Any) -> None:
-    found = measured(family())
+def test_a_loha_of_low_rank_has_the_spectrum_and_the_sketch_of_its_product() -> None:
+    a1, b1, a2, b2, _ = loha(rank=3).values()
+    change = (a1 @ b1) * (a2 @ b2) * 0.5
+    singular = np.linalg.svd(change, compute_uv=False)
+    found = measured(loha(rank=3))
+    assert found.unet_norm == pytest.approx(np.linalg.norm(change), rel=1e-4)
+    assert found.spectral == pytest.approx(singular[0], rel=1e-3)
+    np.testing.assert_allclose(sketch(found), sketch(measured({f"{QUERY}.diff": change})), atol=1e-6)
+
+
+@pytest.mark.parametrize("arrays", [loha(rank=9), diff()])
+def test_families_without_small_factors_have_norms_and_no_spectrum(arrays: Arrays) -> None:
+    found = measured(arrays)
     assert found.unet_norm > 0
     assert (found.spectral, found.effective_rank) == (None, None)
     assert found.unet is not None

@@ -3,13 +3,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from registry.lora.sketch import SIZE, Sketch
+from registry.lora.sketch import SIZE, Folded, Sketch
 from tests.support.adapters import numbers
 
 
 def sketch_of(layer: str, matrix: np.ndarray) -> np.ndarray:
     sketch = Sketch()
-    sketch.add_dense(layer, matrix, 0, len(matrix))
+    folded = Folded(layer, *matrix.shape)
+    folded.add(matrix, 0)
+    sketch.add_folded(folded)
     return sketch.numbers()
 
 
@@ -32,8 +34,10 @@ def test_a_kronecker_product_has_the_sketch_of_the_matrix_it_makes(shape: tuple[
 def test_rows_that_come_in_blocks_add_up() -> None:
     matrix = numbers(1300, 90)
     sketch = Sketch()
+    folded = Folded("x", *matrix.shape)
     for first in range(0, 1300, 333):
-        sketch.add_dense("x", matrix[first : first + 333], first, 1300)
+        folded.add(matrix[first : first + 333], first)
+    sketch.add_folded(folded)
     np.testing.assert_allclose(sketch.numbers(), sketch_of("x", matrix), atol=1e-4)
 
 
