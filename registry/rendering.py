@@ -16,6 +16,7 @@ from registry.api.signing import sign
 from registry.catalog.alone import alone
 from registry.catalog.drawing import base_files, drawables, drawn, step_seconds
 from registry.catalog.jobs import get_job
+from registry.catalog.lookup import resolve
 from registry.catalog.pieces import NewJob, pieces_of, queue_job
 from registry.catalog.secrets import find_link_key, make_link_key
 from registry.drawings import Asking, Left, Plan
@@ -78,6 +79,7 @@ class Rendering:
             renderer=self._renderer.key,
             most=settings.render_most,
             link=self._link,
+            draft=self._draft,
         )
         self.dispatcher = Dispatcher(
             registry.catalog,
@@ -192,7 +194,8 @@ class Rendering:
         found: list[Planned] = []
         for base, some in subjects.items():
             family = bases[base].architecture
-            wish = _wish(asking, base, family, self.registry.settings, self._renderer.key)
+            mode = self._draft_mode(family) if asking.draft else plan.FULL
+            wish = _wish(asking, base, mode, self.registry.settings, self._renderer.key)
             found += plan.cells(some, wish)
         if len(found) > plan.MOST_CELLS:
             raise BadRequest(f"these are more than {plan.MOST_CELLS:,} pictures", remedy="ask for fewer")
@@ -269,6 +272,50 @@ class Rendering:
         until = catalog.clock() // 1000 + _LINK_SECONDS
         return f"{settings.public_url.rstrip('/')}{path}?{sign(key, path, until)}"
 
+    def _draft(self, family: str, mode: str) -> Drawable | None:
+        """Return what workers on other machines draw drafts with; CannotDraw where another one was asked."""
+        if mode != self._draft_mode(family):
+            raise CannotDraw("drafts are drawn with another lora now: ask for it again")
+        return self._draft_lora(family)
+
+    def _draft_mode(self, family: str) -> str:
+        """Return how drafts are drawn, with what tells the lora that makes few steps enough from others."""
+        settings = self.registry.settings
+        place = settings.draft_loras.get(family)
+        if place is None or settings.renderer != LOCAL:
+            return plan.DRAFT
+        if (lora := self._draft_lora(family)) is not None:
+            return f"{plan.DRAFT} {lora.data_sha256}"
+        try:
+            return f"{plan.DRAFT} {stamp_of(Path(place).expanduser())}"
+        except OSError:
+            raise BadRequest(
+                f"there is no lora at {place}", remedy="correct the setting `draft_loras`"
+            ) from None
+
+    def _draft_lora(self, family: str) -> Drawable | None:
+        """Return what workers on other machines draw drafts with, if they do; BadRequest if they cannot."""
+        settings, machine_id = self.registry.settings, self.registry.machine_id
+        place = settings.draft_loras.get(family)
+        if place is None or settings.renderer != LOCAL or not settings.dask_address:
+            return None
+        path = Path(place).expanduser().absolute()
+        with self.registry.catalog.read() as conn:
+            try:
+                (found,) = drawables(conn, [resolve(conn, str(path), machine_id)], machine_id)
+            except NotFound:
+                raise BadRequest(
+                    f"workers of Dask draw drafts with loras of the catalog, and {place} is not in it",
+                    remedy="add its folder, or correct the setting `draft_loras`",
+                ) from None
+        _require_file(found)
+        if found.sha256 is None or not settings.public_url:
+            raise BadRequest(
+                f"workers of Dask cannot fetch {place}, which drafts are drawn with",
+                remedy="set public_url (LORAS_PUBLIC_URL), and wait until it is hashed",
+            )
+        return found
+
     def _told(self, planned: Sequence[Planned], left: Sequence[Left]) -> Plan:
         with self.registry.catalog.read() as conn:
             there = drawn(conn, [each.spec.key() for each in planned])
@@ -313,7 +360,7 @@ def _all_pieces(conn: Connection, job_id: int) -> list[PieceView]:
     return found
 
 
-def _wish(asking: Asking, base: str, family: str, settings: Settings, by: str) -> plan.Wish:
+def _wish(asking: Asking, base: str, mode: str, settings: Settings, by: str) -> plan.Wish:
     return plan.Wish(
         base=base,
         weights=asking.weights,
@@ -326,7 +373,7 @@ def _wish(asking: Asking, base: str, family: str, settings: Settings, by: str) -
         steps=asking.steps,
         sampler=drawn_with(asking.sampler, settings.renderer),
         cfg=asking.cfg,
-        mode=_mode_of(asking, family, settings),
+        mode=mode,
         by=by,
         start=asking.start,
         denoise=asking.denoise,
@@ -353,19 +400,6 @@ def _name_of(base: BaseAsk, now: int) -> str:
     if base.sha256 is not None:
         return base.sha256
     return f"{base.name} {base.stamp or ''}".strip() or f"the one for {base.architecture} chosen at {now}"
-
-
-def _mode_of(asking: Asking, family: str, settings: Settings) -> str:
-    """Return how pictures are drawn; a draft with the stamp of the lora that makes few steps enough."""
-    if not asking.draft:
-        return plan.FULL
-    place = settings.draft_loras.get(family)
-    if place is None or settings.renderer != LOCAL:
-        return plan.DRAFT
-    try:
-        return f"{plan.DRAFT} {stamp_of(Path(place).expanduser())}"
-    except OSError:
-        raise BadRequest(f"there is no lora at {place}", remedy="correct the setting `draft_loras`") from None
 
 
 def _path(root: str, rel: str) -> str:

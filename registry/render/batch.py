@@ -83,7 +83,10 @@ class CellAsk:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Pictures of one base model, size and way of drawing; `soon` are loras that the next batch needs."""
+    """Pictures of one base model, size and way of drawing; `soon` are loras that the next batch needs.
+
+    `draft_lora` is what workers on other machines draw drafts with; those of this one know it by themselves.
+    """
 
     id: str
     base: BaseAsk
@@ -96,6 +99,7 @@ class Batch:
     dtype: str = "float16"
     draft: bool = False
     soon: tuple[LoraAsk, ...] = ()
+    draft_lora: LoraAsk | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +130,10 @@ def unpack_batch(text: str) -> Batch:
     """Return the batch that `pack_batch` packed; BadRequest for anything else."""
     try:
         told: Any = unpack_json(text.encode("utf-8", "surrogatepass"))
-        cells = tuple(_cell(each) for each in told.pop("cells"))
-        soon = tuple(LoraAsk(**each) for each in told.pop("soon"))
-        batch = Batch(**told | {"base": BaseAsk(**told["base"]), "cells": cells, "soon": soon})
+        told["cells"] = tuple(_cell(each) for each in told["cells"])
+        told["soon"] = tuple(LoraAsk(**each) for each in told["soon"])
+        told["draft_lora"] = _lora(told.get("draft_lora"))
+        batch = Batch(**told | {"base": BaseAsk(**told["base"])})
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise BadRequest(f"that is no batch of pictures: {error}") from error
     if not 1 <= len(batch.cells) <= _MOST_CELLS:
@@ -137,8 +142,11 @@ def unpack_batch(text: str) -> Batch:
 
 
 def _cell(told: Mapping[str, Any]) -> CellAsk:
-    lora = told.get("lora")
-    return CellAsk(**{**told, "lora": None if lora is None else LoraAsk(**lora)})
+    return CellAsk(**{**told, "lora": _lora(told.get("lora"))})
+
+
+def _lora(told: Mapping[str, Any] | None) -> LoraAsk | None:
+    return None if told is None else LoraAsk(**told)
 
 
 def pack_answer(answer: Answer) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import threading
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -24,12 +25,13 @@ _HASH: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 class Fetched:
     """Files in a folder that together take at most `limit` bytes, the least recently used removed first.
 
-    For one thread at a time; several processes may share the folder.
+    For several threads; several processes may share the folder.
     """
 
     def __init__(self, folder: Path, limit: int) -> None:
         self._folder = folder
         self._limit = limit
+        self._turn = threading.Lock()
 
     def fetch(self, ask: LoraAsk) -> Path:
         """Return the file of a lora, fetched from its address unless it is here.
@@ -38,6 +40,10 @@ class Fetched:
         than the one that was asked for, UnwritableFile.
         """
         path = self._folder / _name(ask)
+        with self._turn:
+            return self._fetched(ask, path)
+
+    def _fetched(self, ask: LoraAsk, path: Path) -> Path:
         try:
             if path.is_file() and ask.size in {0, path.stat().st_size}:
                 os.utime(path)

@@ -56,7 +56,7 @@ class Adapters:
         with self._reading:
             found = self._held.get(key)
             if found is None:
-                found = read(ask, self._path(ask), base)
+                found = read(ask, self.path(ask), base)
                 self._held.put(key, found, _size(found))
                 if base.is_closed:
                     self.forget(base)
@@ -66,6 +66,14 @@ class Adapters:
         """Read adapters in the background; what is wrong with one is told when it is asked for."""
         for ask in asks:
             self._ahead.submit(self._quietly, ask, base)
+
+    def path(self, ask: LoraAsk) -> Path:
+        """Return the file of an adapter, fetched if need be; raises NotFound and what fetching raises."""
+        if ask.path is not None:
+            return Path(ask.path)
+        if self._fetch is None:
+            raise NotFound(f"no file of {ask.name} is on this machine")
+        return self._fetch(ask)
 
     def has(self, ask: LoraAsk, base: Base) -> bool:
         """Whether an adapter is at hand."""
@@ -85,13 +93,6 @@ class Adapters:
                 self.get(ask, base)
         except (RegistryError, torch.OutOfMemoryError):
             return
-
-    def _path(self, ask: LoraAsk) -> Path:
-        if ask.path is not None:
-            return Path(ask.path)
-        if self._fetch is None:
-            raise NotFound(f"no file of {ask.name} is on this machine")
-        return self._fetch(ask)
 
 
 def read(ask: LoraAsk, path: Path, base: Base) -> Adapter:

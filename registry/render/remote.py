@@ -1,7 +1,8 @@
 """What a worker of Dask runs: `draw` for each batch, with base models and loras of its own machine.
 
 It has no database and no settings but these of its environment: LORAS_WORKER_BASES, the folder with base
-models, LORAS_WORKER_CACHE, the folder for loras that it fetches, and LORAS_WORKER_CACHE_MB, their room.
+models, LORAS_WORKER_CACHE, the folder for loras that it fetches, LORAS_WORKER_CACHE_MB, their room, and
+LORAS_WORKER_VRAM_MB, the video memory that must be free before a base model is loaded.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
 BASES: Final = "LORAS_WORKER_BASES"
 CACHE: Final = "LORAS_WORKER_CACHE"
 CACHE_MB: Final = "LORAS_WORKER_CACHE_MB"
-_ROOM_MB: Final = "20000"
+VRAM_MB: Final = "LORAS_WORKER_VRAM_MB"
+_ROOM_MB: Final = 20_000
+_LEAST_MB: Final = 4000
 
 
 class Draws(Protocol):
@@ -62,12 +65,11 @@ class Station:
                 )
             here = replace(
                 batch,
-                base=replace(batch.base, path=str(path)),
-                cells=tuple(
-                    cell if cell.lora is None else replace(cell, lora=_here(cell.lora))
-                    for cell in batch.cells
-                ),
-                soon=tuple(_here(each) for each in batch.soon),
+                # A copy has times of its own, and so another stamp.
+                base=replace(batch.base, path=str(path), stamp=None),
+                cells=tuple(replace(cell, lora=_here(cell.lora)) for cell in batch.cells),
+                soon=tuple(each for each in map(_here, batch.soon) if each is not None),
+                draft_lora=_here(batch.draft_lora),
             )
             return self._local.draw(pack_batch(here), line)
 
@@ -98,19 +100,25 @@ def station_of(environment: Mapping[str, str]) -> Station:
     """Return who draws in this process, as its environment has it; BadRequest for what is no number."""
     folder = environment.get(BASES)
     cache = environment.get(CACHE)
-    room = environment.get(CACHE_MB, _ROOM_MB)
-    if not room.isdecimal():
-        raise BadRequest(f"{CACHE_MB} is no number of megabytes")
+    room, least = _megabytes(environment, CACHE_MB, _ROOM_MB), _megabytes(environment, VRAM_MB, _LEAST_MB)
     place = Path(cache).expanduser() if cache else user_cache_path(APP, appauthor=False) / "worker"
-    fetched = Fetched(place, int(room) * 1_000_000)
+    fetched = Fetched(place, room)
     os.environ.update(OFFLINE)
 
     from registry.render.backends.local import Local  # noqa: PLC0415 - not before the environment is set
 
-    local = Local(fetch=fetched.fetch)
+    local = Local(fetch=fetched.fetch, least_free=least)
     return Station(BaseFolder(Path(folder).expanduser()) if folder else None, local)
 
 
-def _here(lora: LoraAsk) -> LoraAsk:
+def _megabytes(environment: Mapping[str, str], name: str, default: int) -> int:
+    """Return a number of bytes that is told in megabytes."""
+    told = environment.get(name, str(default))
+    if not told.isdecimal():
+        raise BadRequest(f"{name} is no number of megabytes")
+    return int(told) * 1_000_000
+
+
+def _here(lora: LoraAsk | None) -> LoraAsk | None:
     """Return a lora without its place on the machine that handed it out, if it can be fetched."""
-    return lora if lora.url is None else replace(lora, path=None)
+    return lora if lora is None or lora.url is None else replace(lora, path=None)

@@ -73,7 +73,8 @@ class Drawing:
     """The trade of drawing: what the dispatcher asks of this kind of job.
 
     `path_of` gives where the file of a lora is on this machine, if it is, `link` an address under which a
-    worker on another machine fetches it, if there are such workers.
+    worker on another machine fetches it, if there are such workers, and `draft` the lora that they draw
+    drafts of an architecture with in a mode, if they are to use one.
     """
 
     kind = RENDER
@@ -88,6 +89,7 @@ class Drawing:
         renderer: str,
         most: int,
         link: Callable[[Drawable], str | None] = lambda _lora: None,
+        draft: Callable[[str, str], Drawable | None] = lambda _architecture, _mode: None,
     ) -> None:
         self._catalog = catalog
         self._studio = studio
@@ -96,6 +98,7 @@ class Drawing:
         self._renderer = renderer
         self._most = most
         self._link = link
+        self._draft = draft
 
     def most(self) -> int:
         """Return how many pictures are drawn at once."""
@@ -113,6 +116,7 @@ class Drawing:
         cells: list[CellAsk] = []
         left: list[PieceView] = []
         owned: list[Owned] = []
+        draft_lora: LoraAsk | None = None
         for piece in taken:
             place = _place(piece)
             found = there.get(piece.key)
@@ -123,6 +127,8 @@ class Drawing:
                     owned.append(Owned(piece.key, found.picture, each.lora_id, each.place))
                 continue
             try:
+                # One for all: what is drawn in different modes is never together.
+                draft_lora = draft_lora or self._draft_lora(asked[place])
                 cells.append(self._cell(piece.key, asked[place], known))
                 left.append(piece)
             except RegistryError as error:
@@ -145,6 +151,7 @@ class Drawing:
             dtype=first.spec.dtype,
             draft=first.spec.mode.startswith(DRAFT),
             soon=self._soon(ahead, known),
+            draft_lora=draft_lora,
         )
         return Packed(pack_batch(batch), left, ended)
 
@@ -229,6 +236,12 @@ class Drawing:
             sha256=drawable.sha256,
             size=drawable.size,
         )
+
+    def _draft_lora(self, asked: _Asked) -> LoraAsk | None:
+        if not asked.spec.mode.startswith(DRAFT):
+            return None
+        drawable = self._draft(asked.base.architecture, asked.spec.mode)
+        return None if drawable is None else self._lora(drawable)
 
     def _soon(self, ahead: Sequence[_Asked], known: Mapping[int, Drawable]) -> tuple[LoraAsk, ...]:
         found: dict[int, LoraAsk] = {}

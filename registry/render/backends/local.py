@@ -69,9 +69,9 @@ class _Work:
 class Local:
     """Draws batches, one at a time, at most `most` pictures at once.
 
-    `draft_loras` are LCM loras by architecture. Where less than `least_free` bytes of a graphics card are
-    free, no base model is opened: whoever uses it was there before. `fetch` brings files of loras that are
-    on another machine. `bases` are made for the device unless given.
+    `draft_loras` are LCM loras by architecture, for batches that name none. Where less than `least_free`
+    bytes of a graphics card are free, no base model is opened: whoever uses it was there before. `fetch`
+    brings files of loras that are on another machine. `bases` are made for the device unless given.
     """
 
     def __init__(  # noqa: PLR0913 - what it draws with
@@ -136,13 +136,23 @@ class Local:
         return free is None or free >= self._least_free
 
     def _draft(self, batch: Batch, base: Base) -> tuple[str | None, Callable[[], Adapter]]:
-        path = self._draft_loras.get(batch.base.architecture) if batch.draft else None
+        path = self._draft_path(batch)
 
         def read() -> Adapter:
             with open_tensors(path or "") as raw:
                 return fit("the LCM lora", raw, base.engine.base)
 
         return path, read
+
+    def _is_distilled(self, batch: Batch) -> bool:
+        return batch.draft_lora is not None or bool(self._draft_loras.get(batch.base.architecture))
+
+    def _draft_path(self, batch: Batch) -> str | None:
+        if not batch.draft:
+            return None
+        if batch.draft_lora is not None:
+            return str(self.adapters.path(batch.draft_lora))
+        return self._draft_loras.get(batch.base.architecture)
 
     def _prepare(self, work: _Work, line: Line) -> None:
         """Read what the cells need; one that cannot be drawn fails alone."""
@@ -203,11 +213,7 @@ class Local:
                 for place, drawn in work.drawn.items()
                 if drawn.pixels is not None
             }
-        note = (
-            _UNDISTILLED
-            if work.batch.draft and not self._draft_loras.get(work.batch.base.architecture)
-            else ""
-        )
+        note = _UNDISTILLED if work.batch.draft and not self._is_distilled(work.batch) else ""
         for place, drawn in work.drawn.items():
             problem, text = _judged(work, place, drawn)
             file = files.get(place)

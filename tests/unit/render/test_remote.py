@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +15,7 @@ from registry.errors import BadRequest, FileChanged, NotFound, OutboundError
 from registry.render.base_folder import NOTES, BaseFolder, sha256_of
 from registry.render.batch import BASE, BaseAsk, Batch, CellAsk, LoraAsk, pack_batch, unpack_answer
 from registry.render.fetched import Fetched
-from registry.render.remote import BASES, CACHE, CACHE_MB, Station, station_of
+from registry.render.remote import BASES, CACHE, CACHE_MB, VRAM_MB, Station, station_of
 from tests.support.adapters import lora
 from tests.support.oracles import oracle
 from tests.support.outside import Answer, outside
@@ -101,9 +102,9 @@ def base(name: str, data: bytes | None = None) -> BaseAsk:
     return BaseAsk("sd15", name, "/elsewhere", None if data is None else hashlib.sha256(data).hexdigest())
 
 
-def batch(of: BaseAsk, *loras: LoraAsk | None, soon: tuple[LoraAsk, ...] = ()) -> str:
+def batch(of: BaseAsk, *loras: LoraAsk | None, **more: Any) -> str:
     cells = tuple(CellAsk(f"k{number}", "a cat", "", number, lora=each) for number, each in enumerate(loras))
-    return pack_batch(Batch("b", of, cells, 64, 64, 2, "Euler", 7.0, dtype="float32", soon=soon))
+    return pack_batch(Batch("b", of, cells, 64, 64, 2, "Euler", 7.0, dtype="float32", **more))
 
 
 def test_a_base_model_is_found_by_its_hash_whatever_it_is_called(folder: Path) -> None:
@@ -193,22 +194,22 @@ def test_those_used_least_recently_make_room(sender: Sender, tmp_path: Path) -> 
     assert {path for path in tmp_path.iterdir() if path.suffix == ".safetensors"} == {first, third}
 
 
-def test_paths_of_the_other_machine_are_replaced(folder: Path, sender: Sender) -> None:
+def test_paths_of_the_other_machine_are_replaced(folder: Path, sender: Sender, tmp_path: Path) -> None:
     local = Recording()
     ask, near = sender.ask("ink", lora_file()), LoraAsk("0" * 64, "near", "near.safetensors", "/here")
-    spec = batch(base("one.safetensors"), ask, near, None, soon=(ask,))
+    spec = batch(replace(base("one.safetensors"), stamp="3 1"), ask, near, None, soon=(ask,))
     assert Station(BaseFolder(folder), local).draw(spec, Quiet()) == "drawn"
     (asked,) = local.asked
-    assert asked["base"]["path"] == str(folder / "one.safetensors")
+    assert (asked["base"]["path"], asked["base"]["stamp"]) == (str(folder / "one.safetensors"), None)
     assert [cell["lora"] and cell["lora"]["path"] for cell in asked["cells"]] == [None, "/here", None]
     assert [each["path"] for each in asked["soon"]] == [None]
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_without_the_base_model_no_picture_is_drawn(folder: Path, *, there: bool) -> None:
+def test_without_the_base_model_no_picture_is_drawn(folder: Path, tmp_path: Path, *, there: bool) -> None:
     local = Recording()
-    station = Station(BaseFolder(folder) if there else None, local)
-    answer = unpack_answer(station.draw(batch(base("nowhere"), None, None), Quiet()), ["k0", "k1"])
+    without = Station(BaseFolder(folder) if there else None, local)
+    answer = unpack_answer(without.draw(batch(base("nowhere"), None, None), Quiet()), ["k0", "k1"])
     assert [(made.key, made.png, made.problem) for made in answer.made] == [
         ("k0", None, BASE),
         ("k1", None, BASE),
@@ -222,12 +223,41 @@ def test_the_environment_says_what_a_worker_has(sender: Sender, tmp_path: Path) 
     oracle("diffusers")
     pipelines = oracle("tests.support.pipelines")
     torch.set_num_threads(1)
-    pipelines.tiny_sd15(tmp_path / "words").save_pretrained(tmp_path / "bases" / "small")
+    pipe = pipelines.tiny_sd15(tmp_path / "words")
+    pipe.save_pretrained(tmp_path / "bases" / "small")
     environment = {BASES: str(tmp_path / "bases"), CACHE: str(tmp_path / "cache"), CACHE_MB: "10"}
     spec = batch(base("small"), sender.ask("ink", lora_file()), None)
-    answer = unpack_answer(station_of(environment).draw(spec, Quiet()), ["k0", "k1"])
+    worker = station_of(environment)
+    answer = unpack_answer(worker.draw(spec, Quiet()), ["k0", "k1"])
     assert [(made.key, made.problem) for made in answer.made] == [("k0", None), ("k1", None)]
     assert all(made.png is not None for made in answer.made)
     assert sender.asked == ["/ink"]
-    with pytest.raises(BadRequest):
-        station_of({**environment, CACHE_MB: "much"})
+    fitted = oracle("tests.support.fitted")
+    lcm = sender.ask("lcm", save(fitted.arrays_for(fitted.base_of(pipe), "lora", size=0.4)))
+    drafts, bare = (
+        unpack_answer(worker.draw(batch(base("small"), None, draft=True, draft_lora=each), Quiet()), ["k0"])
+        for each in (lcm, None)
+    )
+    assert drafts.made[0].png not in {None, bare.made[0].png}
+    assert (drafts.made[0].text, "LORAS_DRAFT_LORAS" in bare.made[0].text) == ("", True)
+    changed = sender.ask("lcm2", lora_file(7))
+    sender.files["/lcm2"] = bytes(len(lora_file(7)))
+    spec = batch(base("small"), None, None, draft=True, draft_lora=changed)
+    refused = unpack_answer(worker.draw(spec, Quiet()), ["k0", "k1"])
+    assert [(made.png, made.problem) for made in refused.made] == [(None, FileChanged.slug)] * 2
+
+
+@pytest.mark.parametrize("name", [CACHE_MB, VRAM_MB])
+def test_what_is_no_number_of_megabytes_is_refused(name: str) -> None:
+    with pytest.raises(BadRequest, match=name):
+        station_of({name: "much"})
+
+
+def test_a_worker_leaves_a_graphics_card_alone_that_somebody_uses() -> None:
+    oracle("torch")
+    oracle("diffusers")
+    local = oracle("registry.render.backends.local").Local
+    for told, least in (({}, 4_000_000_000), ({VRAM_MB: "12000"}, 12_000_000_000)):
+        worker = station_of(told)
+        assert isinstance(worker._local, local)
+        assert worker._local._least_free == least
