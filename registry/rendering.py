@@ -191,12 +191,11 @@ class Rendering:
         subjects, bases, left = self._subjects(asking)
         if not any(subjects.values()):
             raise _refusal(left)
+        asking = replace(asking, sampler=drawn_with(asking.sampler, self.registry.settings.renderer))
         found: list[Planned] = []
         for base, some in subjects.items():
-            family = bases[base].architecture
-            mode = self._draft_mode(family) if asking.draft else plan.FULL
-            wish = _wish(asking, base, mode, self.registry.settings, self._renderer.key)
-            found += plan.cells(some, wish)
+            mode = self._draft_mode(bases[base].architecture) if asking.draft else plan.FULL
+            found += plan.cells(some, asking, plan.Way(base, self._renderer.key, mode))
         if len(found) > plan.MOST_CELLS:
             raise BadRequest(f"these are more than {plan.MOST_CELLS:,} pictures", remedy="ask for fewer")
         return found, bases, left
@@ -358,26 +357,6 @@ def _all_pieces(conn: Connection, job_id: int) -> list[PieceView]:
     while part := pieces_of(conn, job_id, after=found[-1].place if found else -1):
         found += part
     return found
-
-
-def _wish(asking: Asking, base: str, mode: str, settings: Settings, by: str) -> plan.Wish:
-    return plan.Wish(
-        base=base,
-        weights=asking.weights,
-        seeds=asking.seeds,
-        prompt=asking.prompt,
-        prompts=asking.prompts,
-        house=asking.house,
-        negative=asking.negative,
-        size=asking.size,
-        steps=asking.steps,
-        sampler=drawn_with(asking.sampler, settings.renderer),
-        cfg=asking.cfg,
-        mode=mode,
-        by=by,
-        start=asking.start,
-        denoise=asking.denoise,
-    )
 
 
 def _stamped(base: BaseAsk) -> BaseAsk:

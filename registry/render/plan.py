@@ -14,13 +14,14 @@ from collections import defaultdict
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from registry.drawings import NEGATIVE, SEED
 from registry.errors import BadRequest
 from registry.formats.packing import pack_json
 from registry.sampling import samplers_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from registry.drawings import Asking
 
 ENGINE: Final = 1
 """The version of how pictures are drawn; another one makes other pictures of the same spec."""
@@ -104,29 +105,13 @@ class Spec:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What is asked for of every lora: the product of weights, seeds and prompts.
-
-    `prompt` is for all; without one each lora has its own. `prompts` are drawn beside it, and with `house`
-    the one for comparing. Without a size the lora's own is taken, without weights the preferred one.
-    """
+class Way:
+    """What pictures are drawn with: a base model and a renderer, and how, `mode` and `dtype`."""
 
     base: str
-    weights: tuple[float, ...] = ()
-    seeds: tuple[int, ...] = (SEED,)
-    prompt: str | None = None
-    prompts: tuple[str, ...] = ()
-    house: bool = False
-    negative: str = NEGATIVE
-    size: tuple[int, int] | None = None
-    steps: int = 20
-    sampler: str = "DPM++ 2M"
-    cfg: float = 7.0
-    dtype: str = "float16"
-    mode: str = FULL
     by: str = "local"
-    start: str | None = None
-    denoise: float = 1.0
+    mode: str = FULL
+    dtype: str = "float16"
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,37 +158,37 @@ def own_size(subject: Subject) -> tuple[int, int]:
     return found[0], found[1]
 
 
-def cells(subjects: Sequence[Subject], wish: Wish) -> list[Planned]:
-    """Return every picture that is asked for, lora by lora; of one lora equal ones once.
+def cells(subjects: Sequence[Subject], asking: Asking, way: Way) -> list[Planned]:
+    """Return every picture that is asked for of these subjects, lora by lora; of one lora equal ones once.
 
     Raises BadRequest for more than `MOST_CELLS`, and for odd sizes and weights.
     """
-    _check(wish)
+    _check(asking, way)
     found: dict[tuple[int, str], Planned] = {}
-    draft = wish.mode.startswith(DRAFT)
+    draft = way.mode.startswith(DRAFT)
     for subject in subjects:
         own = subject.preferred_weight if subject.preferred_weight is not None else 1.0
-        prompts = [own_prompt(subject)] if wish.prompt is None else [wish.prompt]
-        prompts += [*wish.prompts, *([HOUSE_PROMPT] if wish.house else [])]
-        width, height = wish.size or own_size(subject)
-        for prompt, weight, seed in itertools.product(prompts, wish.weights or (own,), wish.seeds):
+        prompts = [own_prompt(subject)] if asking.prompt is None else [asking.prompt]
+        prompts += [*asking.prompts, *([HOUSE_PROMPT] if asking.house else [])]
+        width, height = asking.size or own_size(subject)
+        for prompt, weight, seed in itertools.product(prompts, asking.weights or (own,), asking.seeds):
             spec = Spec(
-                base=wish.base,
+                base=way.base,
                 prompt=prompt,
-                negative=wish.negative,
+                negative=asking.negative,
                 seed=seed,
                 width=width,
                 height=height,
-                steps=4 if draft else wish.steps,
-                sampler="LCM" if draft else wish.sampler,
-                cfg=1.0 if draft else wish.cfg,
-                dtype=wish.dtype,
+                steps=4 if draft else asking.steps,
+                sampler="LCM" if draft else asking.sampler,
+                cfg=1.0 if draft else asking.cfg,
+                dtype=way.dtype,
                 lora=subject.data_sha256 or None,
                 weight=weight if subject.data_sha256 else 0.0,
-                mode=wish.mode,
-                by=wish.by,
-                start=wish.start,
-                denoise=wish.denoise if wish.start else 1.0,
+                mode=way.mode,
+                by=way.by,
+                start=asking.start,
+                denoise=asking.denoise if asking.start else 1.0,
             )
             found.setdefault((subject.id, spec.key()), Planned(subject, spec, weight))
             if len(found) > MOST_CELLS:
@@ -214,20 +199,22 @@ def cells(subjects: Sequence[Subject], wish: Wish) -> list[Planned]:
     return list(found.values())
 
 
-def _check(wish: Wish) -> None:
-    if wish.size is not None and any(side % 8 or not _STEP <= side <= 2048 for side in wish.size):
+def _check(asking: Asking, way: Way) -> None:
+    if asking.size is not None and any(side % 8 or not _STEP <= side <= 2048 for side in asking.size):
         raise BadRequest("sides of pictures are multiples of 8 from 64 to 2,048")
-    if any(not (math.isfinite(weight) and abs(weight) <= 10) for weight in wish.weights):
+    if any(not (math.isfinite(weight) and abs(weight) <= 10) for weight in asking.weights):
         raise BadRequest("weights are numbers from -10 to 10")
-    if not 1 <= wish.steps <= 200:
+    if not 1 <= asking.steps <= 200:
         raise BadRequest("steps are 1 to 200")
-    if not all(0 <= seed < _SEEDS for seed in wish.seeds):
+    if not all(0 <= seed < _SEEDS for seed in asking.seeds):
         raise BadRequest(f"seeds are whole numbers from 0 to {_SEEDS - 1:,}")
-    if not 0 <= wish.cfg <= 30:
+    if not 0 <= asking.cfg <= 30:
         raise BadRequest("the guidance (cfg) is a number from 0 to 30")
-    offered = samplers_of(wish.by.partition(" ")[0])
-    if wish.sampler not in offered:
-        raise BadRequest(f"there is no sampler {wish.sampler!r}", remedy=f"samplers are {', '.join(offered)}")
+    offered = samplers_of(way.by.partition(" ")[0])
+    if asking.sampler not in offered:
+        raise BadRequest(
+            f"there is no sampler {asking.sampler!r}", remedy=f"samplers are {', '.join(offered)}"
+        )
 
 
 def batches(planned: Sequence[Planned], most: int) -> Iterator[list[Planned]]:

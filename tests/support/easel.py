@@ -66,21 +66,8 @@ class Easel:
         catalog = self.service.builder.catalog
         with catalog.read() as conn:
             subjects = [subject_of(one) for one in drawables(conn, asking.loras, MACHINE)]
-        wish = plan.Wish(
-            base="base",
-            weights=asking.weights,
-            seeds=asking.seeds,
-            prompt=asking.prompt,
-            negative=asking.negative,
-            size=asking.size,
-            steps=asking.steps,
-            sampler=asking.sampler,
-            cfg=asking.cfg,
-            start=asking.start,
-            denoise=asking.denoise,
-        )
         # Batches do not keep the order of the seeds.
-        planned = plan.cells(subjects or [NOBODY], wish)[::-1]
+        planned = plan.cells(subjects or [NOBODY], asking, plan.Way("base"))[::-1]
         job = NewJob(
             kind=RENDER,
             key=uuid.uuid4().hex,

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from registry.drawings import Asking
 from registry.errors import BadPicture
 from registry.formats.infotext import read_infotext
 from registry.render.batch import BaseAsk
 from registry.render.output import pixels_of, png, sheet
-from registry.render.plan import Planned, Subject, Wish, cells
+from registry.render.plan import Planned, Subject, Way, cells
 from registry.render.trade import infotext
 
 INK = Subject(1, "ink: 水墨", "ab" * 32, "sd15", triggers=("ink wash, sumi-e",))
@@ -19,7 +20,7 @@ BASE = BaseAsk("sd15", "base.safetensors", "/models/base.safetensors", "6ce01616
 
 
 def planned() -> Planned:
-    (found,) = cells([INK], Wish("base", weights=(0.8,), size=(64, 72)))
+    (found,) = cells([INK], Asking(weights=(0.8,), size=(64, 72)), Way("base"))
     return found
 
 

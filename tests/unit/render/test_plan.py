@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from registry.drawings import Asking
 from registry.errors import BadRequest
 from registry.render.plan import (
     AREAS,
@@ -17,7 +18,7 @@ from registry.render.plan import (
     Planned,
     Spec,
     Subject,
-    Wish,
+    Way,
     batches,
     cells,
     grid,
@@ -28,7 +29,8 @@ from registry.render.plan import (
 )
 
 INK = Subject(1, "ink_wash", "aa", "sd15", rank=8)
-WISH = Wish("base")
+ASKING = Asking()
+WAY = Way("base")
 
 
 @pytest.mark.parametrize(
@@ -86,16 +88,16 @@ def test_an_architecture_that_only_other_tools_draw_has_a_size_too() -> None:
 
 def test_every_combination_is_a_cell_and_equal_ones_are_one() -> None:
     other = replace(INK, id=2, name="other", data_sha256="bb")
-    wish = replace(WISH, weights=SWEEP, seeds=(1, 2), prompt="a cat", size=(512, 512))
-    found = cells([INK, other], wish)
+    asking = replace(ASKING, weights=SWEEP, seeds=(1, 2), prompt="a cat", size=(512, 512))
+    found = cells([INK, other], asking, WAY)
     assert len(found) == 2 * 4 * 2
     # Without weight the lora does not matter: the two share these.
     assert len({each.spec.key() for each in found}) == 2 * 3 * 2 + 2
-    assert len(cells([INK], replace(wish, weights=(0.5, 0.5)))) == 2
-    own = cells([INK], replace(WISH, house=True))
+    assert len(cells([INK], replace(asking, weights=(0.5, 0.5)), WAY)) == 2
+    own = cells([INK], replace(ASKING, house=True), WAY)
     assert [each.spec.prompt for each in own] == ["ink wash", HOUSE_PROMPT]
-    assert [each.weight for each in cells([replace(INK, preferred_weight=0.6)], WISH)] == [0.6]
-    draft = cells([INK], replace(WISH, mode="draft 12 34"))[0].spec
+    assert [each.weight for each in cells([replace(INK, preferred_weight=0.6)], ASKING, WAY)] == [0.6]
+    draft = cells([INK], ASKING, replace(WAY, mode="draft 12 34"))[0].spec
     assert (draft.mode, draft.sampler, draft.cfg, draft.steps) == ("draft 12 34", "LCM", 1.0, 4)
 
 
@@ -116,11 +118,11 @@ def test_every_combination_is_a_cell_and_equal_ones_are_one() -> None:
 )
 def test_what_cannot_be_drawn_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(BadRequest):
-        cells([INK], replace(WISH, **wrong))  # type: ignore[arg-type] # the field names are its own
+        cells([INK], replace(ASKING, **wrong), WAY)  # type: ignore[arg-type] # the field names are its own
 
 
 def spec(**told: object) -> Spec:
-    (planned,) = cells([INK], WISH)
+    (planned,) = cells([INK], ASKING, WAY)
     return replace(planned.spec, **told)  # type: ignore[arg-type] # the field names are its own
 
 
