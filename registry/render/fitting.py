@@ -40,6 +40,8 @@ _DTYPES: Final = {
     "BOOL": torch.bool,
 }
 _NAMED: Final = 5
+_PRODUCTS: Final = frozenset({"lora", "loha", "lokr", "diff", "norm"})
+"""Families whose change is a product of all their factors."""
 
 
 class BaseModel:
@@ -94,14 +96,26 @@ class Hit:
         found: torch.Tensor | None = delta.bias(self.factors)
         return found if found is None or self.rows is None else found[self.rows]
 
+    @property
+    def is_void(self) -> bool:
+        """Whether it surely changes nothing, since something that is multiplied is zero."""
+        if self.layer.family not in _PRODUCTS or self.bias() is not None or "magnitude" in self.factors:
+            return False
+        factors = [factor for role, factor in self.factors.items() if role != "alpha"]
+        return not delta.scale_of(self.layer.family, self.factors) or not all(map(torch.any, factors))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Adapter:
-    """An adapter on a base model; `missed` are layers of the file that the model does not have."""
+    """An adapter on a base model; `missed` are layers of the file that the model does not have.
+
+    One that `is_void` changes nothing, as before any training.
+    """
 
     name: str
     hits: tuple[Hit, ...]
     missed: tuple[str, ...] = ()
+    is_void: bool = False
 
 
 def fit(name: str, tensors: OpenTensors, base: BaseModel, *, partly: bool = False) -> Adapter:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
@@ -111,7 +112,7 @@ def read(ask: LoraAsk, path: Path, base: Base) -> Adapter:
     )
     if sick:
         raise NoNumbers(f"{ask.name} has weights that are no numbers, in {sick} of {len(found.hits)} layers")
-    return found
+    return replace(found, is_void=all(hit.is_void for hit in found.hits))
 
 
 def _data_sha256(raw: OpenTensors) -> str:

@@ -227,12 +227,15 @@ class Local:
 
 
 def _judged(work: _Work, place: int, drawn: Drawn) -> tuple[str | None, str]:
-    """Return what is wrong with a picture; whether its lora shows is seen beside the one without it."""
+    """Return what is wrong with a picture; a lora without effect by its weights, or beside one without."""
     if drawn.problem is not None:
         return drawn.problem, _TEXTS.get(drawn.problem, "")
     ask = work.batch.cells[place]
     if drawn.pixels is None or not _has_lora(ask):
         return None, ""
+    adapter = work.cells[place].adapter
+    if adapter is not None and adapter.is_void:
+        return NO_EFFECT, "the weights of the lora change nothing"
     for other, plain in work.drawn.items():
         if (
             plain.pixels is None

@@ -209,6 +209,24 @@ def test_a_lora_that_changes_nothing_is_told_where_that_can_be_seen(local: Local
     assert same(found[0], found[2])
 
 
+@pytest.mark.parametrize("family", ["lora", "loha", "lokr"])
+def test_a_lora_that_was_never_trained_is_told_without_a_picture_beside_it(
+    local: Local, shop: Shop, family: str
+) -> None:
+    arrays = arrays_for(base_of(shop.pipes["sd15"]), family, seed=5)
+    first = {"lora": "lora_up", "loha": "hada_w2_a", "lokr": "lokr_w1"}[family]
+    zero = {name: array * 0 if first in name else array for name, array in arrays.items()}
+    one = next(name for name in arrays if first in name)
+    files = {"void": zero, "nearly": zero | {one: arrays[one]}}
+    loras = [
+        ask_of(written(shop.folder / f"{name}-{family}.safetensors", each)) for name, each in files.items()
+    ]
+    found = made(local, batch_of(shop, *(cell(1, each) for each in loras)))
+    assert [each.problem for each in found] == ["no-effect", None]
+    assert "change nothing" in found[0].text
+    assert found[0].png is not None
+
+
 def test_what_nobody_wants_is_not_drawn_and_all_of_it_stops_within_a_step(local: Local, shop: Shop) -> None:
     cells = [cell(n, shop.lora(n)) for n in range(3)]
     whole = made(local, batch_of(shop, *cells))
