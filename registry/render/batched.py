@@ -78,8 +78,19 @@ def _change(module: Any, hits: Sequence[tuple[Hit, float] | None]) -> Callable[[
             if each is not None and small is not None:
                 up[place, :, : small.up.shape[1]] = small.up * each[1]
                 down[place, : small.down.shape[0]] = small.down
+        up, down = _balanced(up, down)
         return _of_small(module, up.to(dtype), down.to(dtype))
     return _of_dense(module, _stacked_dense(module, hits).to(dtype))
+
+
+def _balanced(up: torch.Tensor, down: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Make the two factors of each adapter about as large as each other, without rounding.
+
+    With its scale and weight in it, one of them is often too small for the normal numbers of 16 bits.
+    """
+    ratio = down.abs().amax((1, 2), keepdim=True) / up.abs().amax((1, 2), keepdim=True)
+    scale = (ratio.log2() / 2).nan_to_num(0, 0, 0).round().exp2()
+    return up * scale, down / scale
 
 
 def _stacked_dense(module: Any, hits: Sequence[tuple[Hit, float] | None]) -> torch.Tensor:

@@ -13,8 +13,9 @@ torch = oracle("torch")
 oracle("diffusers")
 
 from registry.hashing.contents import open_tensors  # noqa: E402 - only with torch
+from registry.lora.keys import Layer  # noqa: E402
 from registry.render.batched import batched  # noqa: E402
-from registry.render.fitting import fit  # noqa: E402
+from registry.render.fitting import Adapter, Hit, fit  # noqa: E402
 from registry.render.patch import merged  # noqa: E402
 from tests.support.adapters import written  # noqa: E402
 from tests.support.fitted import FAMILIES, adapter_of, arrays_for, base_of  # noqa: E402
@@ -143,3 +144,20 @@ def test_the_model_is_whole_again_after_a_failure(pipe: Any, tmp_path: Path) -> 
         images(pipe, PROMPTS[:2], [1, 2])
     assert unchanged(pipe, before)
     images(pipe, PROMPTS[:2], [1, 2])
+
+
+@pytest.mark.parametrize("size", [1e-7, 1.0, 3e6])
+def test_factors_of_very_different_size_fit_into_16_bits(size: float) -> None:
+    draw = torch.Generator().manual_seed(3)
+    down, up, x = (torch.randn(shape, generator=draw) for shape in ((4, 32), (24, 4), (2, 5, 32)))
+    module = torch.nn.Linear(32, 24).half()
+    layer = Layer("unet", "conv_in", "conv_in", "lora", {})
+    adapter = Adapter("one", (Hit(module, layer, {"down": down / size, "up": up * size}),))
+    x = x.half()
+    with torch.no_grad():
+        plain = module(x)
+        with batched([(adapter, 0.5), (Adapter("none", ()), 1.0)]):
+            found = module(x)
+    change = x[0].float() @ down.T @ up.T / 2
+    torch.testing.assert_close((found[0] - plain[0]).float(), change, rtol=2e-2, atol=2e-2)
+    assert torch.equal(found[1], plain[1])
