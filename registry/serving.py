@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from registry.api.application import create_app
-from registry.api.context import Context
+from registry.api.context import Context, context_of
 from registry.api.feed import Feed
 from registry.api.server import Server
 from registry.api.viewers import viewer_of
@@ -79,7 +79,9 @@ def serve(settings: Settings, paths: Sequence[str], *, watch: bool, announce: Ca
                 registry, searching, syncing, fingerprinting, exporting, rendering, background, feed, progress
             )
         )
-        sources = pages.Sources(registry.catalog, registry.machine_id, searching, progress, viewer_of)
+        sources = pages.Sources(
+            registry.catalog, registry.machine_id, searching, progress, viewer_of, context_of
+        )
         app.routes.extend(pages.routes(sources))
 
         def ready() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
@@ -12,7 +13,7 @@ from registry.api.context import context_of
 from registry.api.levels import resolve_told, told_ids
 from registry.api.profiles import limits_of
 from registry.api.references import ONE, Reference, check_reference
-from registry.api.serialise import answer
+from registry.api.serialise import REVALIDATE, answer, matches
 from registry.api.shapes import FingerprintBody, MeasuringStarted, RelativesBody
 from registry.formats.block_chart import picture
 from registry.measured import RELATED
@@ -21,6 +22,7 @@ router = APIRouter(tags=["fingerprints"])
 
 _SVG = "image/svg+xml"
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+_VARY = "Authorization, Cookie"
 
 
 class MeasureWish(BaseModel):
@@ -56,13 +58,24 @@ def measure(request: Request, wish: MeasureWish | None = None) -> Response:
 @router.get(
     f"{ONE}/fingerprint.svg",
     dependencies=[needs("read")],
-    responses={200: {"content": {_SVG: {}}}},
+    responses={
+        200: {"content": {_SVG: {}}},
+        304: {"description": "The client has it already"},
+    },
     response_class=Response,
 )
 def drawn(request: Request, ref: Reference) -> Response:
-    """Draw by how much each block changes."""
+    """Draw by how much each block changes.
+
+    The ETag is of what is drawn, and stays when anything else of the catalog changes.
+    """
     found = context_of(request).fingerprint(_told(request, ref))
-    return Response(picture(found), media_type=_SVG, headers={"Content-Security-Policy": _POLICY})
+    image = picture(found).encode("utf-8", "replace")
+    etag = f'"{found.version}-{blake2b(image, digest_size=12).hexdigest()}"'
+    headers = {"etag": etag, "cache-control": REVALIDATE, "vary": _VARY, "content-security-policy": _POLICY}
+    if matches(request.headers.get("if-none-match"), etag):
+        return Response(status_code=304, headers=headers)
+    return Response(image, headers=headers, media_type=_SVG)
 
 
 @router.get(f"{ONE}/fingerprint", dependencies=[needs("read")], responses={200: {"model": FingerprintBody}})

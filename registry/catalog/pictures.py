@@ -30,6 +30,7 @@ from registry.catalog.picture_rows import (
 from registry.catalog.reading import file_place
 from registry.catalog.showing import known_of
 from registry.formats import nsfw
+from registry.formats.packing import unpack_json
 from registry.wire.companions import PREVIEW, pair
 
 if TYPE_CHECKING:
@@ -42,7 +43,10 @@ if TYPE_CHECKING:
     from registry.told import RemoteImage
 
 _TABLES = tables.TABLES
-FILE, LORA, COMPANION, ROOT = (_TABLES[name] for name in ("file", "lora", "companion", "root"))
+FILE, LORA, COMPANION, ROOT, DRAWN = (
+    _TABLES[name] for name in ("file", "lora", "companion", "root", "drawn")
+)
+_TOLD = ("weight", "seed", "prompt", "negative", "base", "width", "height", "steps", "sampler", "cfg", "mode")
 # So many loras are asked for their level where a picture of several has none of its own.
 _MOST_OWNERS = 50
 
@@ -64,7 +68,8 @@ class PictureView:
 
     `source` is as of a cover, `name` the file beside the model or the address, `level` one of Civitai's bits,
     of the lora where nobody tells that of the picture. `width` and `height` in pixels. `thumbnail` and
-    `original` say what is kept of it, `meta` is generation data as Civitai sent it.
+    `original` say what is kept of it, `meta` is generation data as Civitai sent it, `drawn` how one was drawn
+    that was drawn here.
     """
 
     key: str | None
@@ -78,6 +83,7 @@ class PictureView:
     thumbnail: bool
     original: bool
     meta: dict[str, object] = field(default_factory=dict)
+    drawn: dict[str, object] = field(default_factory=dict)
 
 
 class KeptOf(NamedTuple):
@@ -106,7 +112,8 @@ def pictures_of(conn: Connection, lora_id: int, known: Known) -> list[PictureVie
     """Return the pictures of a lora in their order, then what Civitai shows and is not kept here."""
     ties = _ties(conn, {lora_id: known}).get(lora_id, [])
     told = {image.url: image for image in _images(known)}
-    views = [_view(tie, told.get(tie.address or "")) for tie in ties]
+    drawn = _drawn(conn, [tie.spec for tie in ties if tie.spec is not None])
+    views = [_view(tie, told.get(tie.address or ""), drawn.get(tie.spec or "")) for tie in ties]
     there = {tie.address for tie in ties}
     return views + [_absent(image, known) for image in told.values() if image.url not in there]
 
@@ -160,6 +167,7 @@ class _Tied(NamedTuple):
     thumbnail: bool
     original: bool
     address: str | None
+    spec: str | None
 
 
 def _ties(conn: Connection, known: Mapping[int, Known]) -> dict[int, list[_Tied]]:
@@ -229,6 +237,7 @@ def _tied(order: tuple[Any, ...], row: Row[Any], name: str | None) -> _Tied:
         row.thumbnail is not None,
         bool(row.original),
         name if row.kind == CIVITAI else None,
+        bytes(row.name).decode("ascii", "replace") if row.kind == RENDER else None,
     )
 
 
@@ -300,7 +309,17 @@ def _images(known: Known) -> Sequence[RemoteImage]:
     return () if version is None else version.told.images
 
 
-def _view(tie: _Tied, told: RemoteImage | None) -> PictureView:
+def _drawn(conn: Connection, specs: Sequence[str]) -> dict[str, dict[str, object]]:
+    """Return how pictures were drawn, by the keys of their specs."""
+    found = {}
+    for part in in_chunks(specs):
+        for key, packed in conn.execute(select(DRAWN.c.key, DRAWN.c.spec).where(DRAWN.c.key.in_(part))):
+            spec: Any = unpack_json(packed)
+            found[key] = {name: spec[name] for name in _TOLD if name in spec}
+    return found
+
+
+def _view(tie: _Tied, told: RemoteImage | None, drawn: dict[str, object] | None) -> PictureView:
     return PictureView(
         key=tie.key,
         source=tie.source,
@@ -314,6 +333,7 @@ def _view(tie: _Tied, told: RemoteImage | None) -> PictureView:
         thumbnail=tie.thumbnail,
         original=tie.original,
         meta={} if told is None else dict(told.meta),
+        drawn=drawn or {},
     )
 
 

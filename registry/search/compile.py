@@ -10,7 +10,7 @@ from tantivy import FieldType, Occur
 
 from registry.search import text
 from registry.search.fields import COLUMNS, FIELDS, FREE, OPEN_ENDED, SIMILAR, TAG, Kind, TextColumn
-from registry.search.nodes import And, Between, Exact, Known, Match, Not, Or, Text
+from registry.search.nodes import And, Between, Exact, Known, Like, Match, Not, Or, Text
 from registry.search.schema import BAG, FLOATS, document_key
 from registry.search.units import comparable
 
@@ -47,27 +47,12 @@ def none_of(_: str) -> Sequence[str]:
     return ()
 
 
-def like_none(_: str) -> Sequence[int]:
-    """Find nothing alike."""
-    return ()
-
-
 class Compiler:
-    """Makes queries for one schema.
+    """Makes queries for one schema; `translate` gives the tags that a word of another language means."""
 
-    `translate` gives the tags that a word of another language means, `alike` the ids of the loras that are
-    like the one that a text names.
-    """
-
-    def __init__(
-        self,
-        schema: tantivy.Schema,
-        translate: Callable[[str], Sequence[str]] = none_of,
-        alike: Callable[[str], Sequence[int]] = like_none,
-    ) -> None:
+    def __init__(self, schema: tantivy.Schema, translate: Callable[[str], Sequence[str]] = none_of) -> None:
         self._schema = schema
         self._translate = translate
-        self._alike = alike
 
     def query(self, node: Node | None) -> Query:  # noqa: PLR0911 - one for each kind of node
         """Return the query that finds what a tree asks for."""
@@ -112,8 +97,8 @@ class Compiler:
         )
 
     def _similar(self, values: Sequence[Value]) -> Query:
-        texts = [value.text for value in values if isinstance(value, Exact)]
-        keys = {document_key(lora_id) for text in texts for lora_id in self._alike(text)}
+        likes = [value.ids for value in values if isinstance(value, Like)]
+        keys = {document_key(lora_id) for ids in likes for lora_id in ids}
         others = [value for value in values if not isinstance(value, Exact)]
         found = [self._value(FIELDS[SIMILAR], value) for value in others]
         if keys:

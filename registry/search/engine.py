@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from registry import cursor as cursors
 from registry.errors import BadRequest, IndexDamaged
 from registry.search import facets as counting
-from registry.search.compile import Compiler, like_none, none_of
+from registry.search.compile import Compiler, none_of
 from registry.search.fields import FIELDS, RELEVANCE, Kind
 from registry.search.index import no_panic
 from registry.search.nodes import And, Match, Or, Sort, Text
@@ -62,15 +62,9 @@ class _Snapshot:
 class Engine:
     """Searches the index in a folder, which some process keeps up to date; may be used by several threads."""
 
-    def __init__(
-        self,
-        place: IndexPlace,
-        translate: Callable[[str], Sequence[str]] = none_of,
-        alike: Callable[[str], Sequence[int]] = like_none,
-    ) -> None:
+    def __init__(self, place: IndexPlace, translate: Callable[[str], Sequence[str]] = none_of) -> None:
         self._place = place
         self._translate = translate
-        self._alike = alike
         self._turn = threading.Lock()
         self._now: _Snapshot | None = None
 
@@ -119,7 +113,7 @@ class Engine:
         if limit < 1:
             raise BadRequest("a page has at least one row")
         now = self.snapshot()
-        compiler = Compiler(now.index.schema, self._translate, self._alike)
+        compiler = Compiler(now.index.schema, self._translate)
         with no_panic():
             found = compiler.query(where)
             if order.field == RELEVANCE:
@@ -137,15 +131,13 @@ class Engine:
         """Return how many loras match."""
         now = self.snapshot()
         with no_panic():
-            return _total(
-                now.searcher.search(Compiler(now.index.schema, self._translate, self._alike).query(where), 1)
-            )
+            return _total(now.searcher.search(Compiler(now.index.schema, self._translate).query(where), 1))
 
     def sample(self, where: Node | None, limit: int) -> list[int]:
         """Return the ids of some of the matches."""
         now = self.snapshot()
         with no_panic():
-            query = Compiler(now.index.schema, self._translate, self._alike).query(where)
+            query = Compiler(now.index.schema, self._translate).query(where)
             hits = now.searcher.search(query, limit, count=False, order_by_field=ID).hits
             return [int(lora_id) for lora_id, _ in hits]
 

@@ -29,6 +29,13 @@ class Exact:
 
 
 @dataclass(frozen=True, slots=True)
+class Like(Exact):
+    """A text that names a lora, with the ids of the loras like that one, its own among them."""
+
+    ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Between:
     """Numbers from `low` to `high`, both included unless open; `None` is no bound."""
 

@@ -11,12 +11,11 @@ from registry.catalog.saved import get_saved, list_saved
 from registry.catalog.tag_lists import SAMPLE, tags_sample
 from registry.errors import NotFound
 from registry.search import vocabulary
-from registry.search.compile import like_none
 from registry.search.engine import NEWEST, RANKED, Engine
 from registry.search.fields import HIDDEN, LEVEL, SIMILAR, TAG
 from registry.search.nodes import And, Exact, Match, Not, Or, Query, Sort, Text
 from registry.search.query import QueryWarning, parse, replace_saved
-from registry.search.trees import EVERYTHING, all_of, asks_for, values_of
+from registry.search.trees import EVERYTHING, all_of, asks_for, values_of, with_like
 from registry.search.understood import sentence
 from registry.search.writing import format_query
 from registry.views import Facet, FacetValue
@@ -70,14 +69,14 @@ class Searching:
         place: Place,
         translations: Translations,
         clock: Callable[[], int] = now_ms,
-        alike: Callable[[str], Sequence[int]] = like_none,
+        alike: Callable[[str], Sequence[int]] = lambda _text: (),
     ) -> None:
         self._catalog = catalog
         self.place = place
         self._translations = translations
         self._clock = clock
         self._alike = alike
-        self.engine = Engine(place, translations.tags, alike)
+        self.engine = Engine(place, translations.tags)
 
     def close(self) -> None:
         """Let go of the index."""
@@ -89,13 +88,17 @@ class Searching:
         return self.complete(parsed.query, list(parsed.warnings))
 
     def complete(self, query: Query, warnings: list[QueryWarning]) -> tuple[Query, list[QueryWarning]]:
-        """Put saved searches in their places, and say of what nothing is known that is like it."""
+        """Put saved searches and what is like a lora in their places, and say where there is none."""
         where, more = replace_saved(query.where, self._saved)
+        # Looked up once, however often this tree is asked for.
+        like = {text: tuple(self._alike(text)) for text in dict.fromkeys(values_of(where, SIMILAR))}
         unlike = [
             QueryWarning("nothing-like", f"similar:{text} means no lora, several, or one not measured yet")
-            for text in values_of(where, SIMILAR)
-            if not self._alike(text)
+            for text, ids in like.items()
+            if not ids
         ]
+        if where is not None and like:
+            where = with_like(where, SIMILAR, like)
         return Query(where, query.sort), [*warnings, *more, *unlike]
 
     def search(  # noqa: PLR0913 - what a search can be asked for, all named

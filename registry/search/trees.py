@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from registry.search.nodes import And, Exact, Known, Match, Node, Not, Or
+from registry.search.nodes import And, Exact, Known, Like, Match, Node, Not, Or
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 EVERYTHING: Final = And(())
 NOTHING: Final = Or(())
@@ -53,6 +53,27 @@ def values_of(node: Node | None, field: str) -> list[str]:
             return [text for each in nodes for text in values_of(each, field)]
         case _:
             return []
+
+
+def with_like(node: Node, field: str, ids: Mapping[str, tuple[int, ...]]) -> Node:
+    """Return a tree in which the texts that a field is asked for have the ids that they mean."""
+    match node:
+        case Match(name, values) if name == field:
+            return Match(
+                name,
+                tuple(
+                    Like(value.text, value.prefix, ids[value.text]) if isinstance(value, Exact) else value
+                    for value in values
+                ),
+            )
+        case Not(inner):
+            return Not(with_like(inner, field, ids))
+        case And(nodes):
+            return And(tuple(with_like(each, field, ids) for each in nodes))
+        case Or(nodes):
+            return Or(tuple(with_like(each, field, ids) for each in nodes))
+        case _:
+            return node
 
 
 def negated(node: Node) -> Node:

@@ -60,11 +60,20 @@ def viewer_of(sources: Sources, request: Request) -> Viewer:
 
 
 def whole(
-    sources: Sources, request: Request, template: str, viewer: Viewer | None = None, **values: object
+    sources: Sources,
+    request: Request,
+    template: str,
+    viewer: Viewer | None = None,
+    *,
+    busy: bool = False,
+    **values: object,
 ) -> bytes:
-    """Return a whole page; `viewer` is offered levels up to the highest that it may choose."""
+    """Return a whole page; `viewer` is offered levels up to the highest that it may choose.
+
+    A `busy` one soon asks what is going on, even if that is nothing yet.
+    """
     around = {"query": "", "sort": "", "view": "", "root": root_of(request), "levels": levels(viewer)}
-    return render(template, **{**around, "here": here(request), **values}, **going_on(sources))
+    return render(template, **{**around, "here": here(request), **values}, **going_on(sources, busy=busy))
 
 
 def levels(viewer: Viewer | None) -> tuple[tuple[str, str, bool], ...]:
@@ -88,10 +97,10 @@ def here(request: Request) -> str:
 _KEPT: Final = frozenset({"q", "sort", "cursor", "view"})
 
 
-def going_on(sources: Sources) -> dict[str, object]:
+def going_on(sources: Sources, *, busy: bool = False) -> dict[str, object]:
     """Return what is going on, for the template that tells it."""
     found = steps(sources.progress())
-    return {"steps": found, "poll": BUSY_SECONDS if found else IDLE_SECONDS}
+    return {"steps": found, "poll": BUSY_SECONDS if found or busy else IDLE_SECONDS}
 
 
 def wrong(sources: Sources, request: Request, error: RegistryError) -> Response:

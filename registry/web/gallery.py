@@ -98,6 +98,7 @@ def _thumb(one: PictureView, place: int, name: str, cover: str | None) -> Thumb:
     level = "" if one.level is None else SHOWN_AS.get(one.level, "")
     source = SOURCES.get(one.source, "")
     beside = words.cut(one.name, _VALUE) if one.source == _BESIDE and one.name else ""
+    parts = [f"{source}: {beside}" if beside else source, *_drawn(one.drawn), level]
     return Thumb(
         key=key,
         url=words.picture_url(key),
@@ -105,9 +106,17 @@ def _thumb(one: PictureView, place: int, name: str, cover: str | None) -> Thumb:
         width=min(max(width, 1), _SIDE),
         height=min(max(height, 1), _SIDE),
         alt=f"{'Video' if one.video else 'Picture'} {place} of {words.cut(name, _VALUE)}",
-        note=", ".join(part for part in (f"{source}: {beside}" if beside else source, level) if part),
+        note=", ".join(filter(None, parts)),
         cover=key == cover,
     )
+
+
+def _drawn(drawn: Mapping[str, object]) -> Iterable[str]:
+    """Yield what tells pictures that were drawn here from each other."""
+    for name in ("weight", "seed"):
+        value = drawn.get(name)
+        if isinstance(value, int | float):
+            yield f"{name} {words.number(value)}"
 
 
 def _prompt(thumb: Thumb | None, meta: Mapping[str, object]) -> Prompt | None:

@@ -18,15 +18,18 @@ from registry.catalog.pictures import pictures_of
 from registry.catalog.showing import known_of
 from registry.errors import CatalogError, Forbidden, NotFound
 from registry.formats.covers import without_pictures
+from registry.lora.fingerprint import VERSION
 from registry.shown import Shown
 from registry.web import notebook, words
 from registry.web.called import called
+from registry.web.drawing import drawing_form
 from registry.web.editing import editor
 from registry.web.frame import endpoint, root_of, whole
 from registry.web.gallery import gallery
 from registry.web.origin import origin
 from registry.web.particulars import particulars
-from registry.web.rendering import HEADERS, page, revalidated
+from registry.web.rendering import HEADERS, page, revalidated, unchanged
+from registry.web.underway import underway
 from registry.web.weights import weights
 
 if TYPE_CHECKING:
@@ -41,28 +44,40 @@ if TYPE_CHECKING:
     from registry.views import LoraDetail
     from registry.web.notebook import Differing
     from registry.web.sources import Sources, Viewer
+    from registry.web.underway import Underway
+    from registry.web.weights import Weights
 
 _HISTORY: Final = 30
 _DIGITS: Final = 18
 
 
 class Notice(NamedTuple):
-    """What was done, or why it was not; `undo` is the batch that takes it back."""
+    """What was done, or why it was not; `undo` is the batch that takes it back.
+
+    Of what goes on `again` is the address of the page as it is by then, and `poll` one for scripts, which is
+    answered with it once there is something new.
+    """
 
     text: str
     remedy: str = ""
     undo: int | None = None
     bad: bool = False
+    again: str | None = None
+    poll: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a page says beside the lora: a notice, and of a form that was refused what was typed into it."""
+    """What a page says beside the lora: a notice, and of a form that was refused what was typed into it.
+
+    `typed` is of the form of notes, `asked` of the one that asks for pictures.
+    """
 
     notice: Notice | None = None
     typed: Mapping[str, str] = field(default_factory=dict)
     differing: tuple[Differing, ...] = ()
     status: int = 200
+    asked: Mapping[str, str] = field(default_factory=dict)
 
 
 class _Read(NamedTuple):
@@ -90,8 +105,12 @@ def shown_lora(sources: Sources) -> Callable[[Request], Response]:
             if str(lora_id) != given:
                 url = f"{root_of(request)}{words.lora_url(lora_id)}"
                 return RedirectResponse(url, headers=dict(HEADERS))
+            drawn = underway(conn, lora_id, request.query_params) if may_draw(viewer) else None
+            if drawn is not None and drawn.nothing_new:
+                return unchanged()
             read = _read(sources, conn, lora_id)
-        answer = revalidated(request, _body(sources, request, viewer, read, Told(_notice(request))))
+        notice = _notice(request) if drawn is None else _of_drawing(drawn)
+        answer = revalidated(request, _body(sources, request, viewer, read, Told(notice)))
         files = read.detail.lora.files
         if any(file.state == "present" and file.hash_state == "pending" for file in files):
             answer.background = BackgroundTask(_hash_soon, sources, lora_id)
@@ -134,6 +153,7 @@ def _body(sources: Sources, request: Request, viewer: Viewer, read: _Read, told:
         request,
         "lora.html",
         viewer,
+        busy=told.notice is not None and told.notice.poll is not None,
         here=words.lora_url(detail.lora.id),
         lora=particulars(detail),
         called=name,
@@ -142,7 +162,8 @@ def _body(sources: Sources, request: Request, viewer: Viewer, read: _Read, told:
         edit=editor(detail, read.revision, told.typed) if viewer.may_write else None,
         offers=notebook.offers(detail.sidecars) if viewer.may_write else (),
         carry=read.carry if viewer.may_write else None,
-        weights=None if detail.weights is None else weights(detail.lora.id, detail.weights),
+        weights=_weights(detail),
+        draw=drawing_form(sources.program(request).settings.bases, told.asked) if may_draw(viewer) else None,
         past=[
             notebook.past(
                 field=one.field, old=one.old, new=one.new, at=one.at, actor=one.actor, kind=one.kind,
@@ -155,6 +176,16 @@ def _body(sources: Sources, request: Request, viewer: Viewer, read: _Read, told:
     )  # fmt: skip
 
 
+def _weights(detail: LoraDetail) -> Weights | None:
+    found = detail.weights
+    return None if found is None else weights(detail.lora.id, found, current=found.version == VERSION)
+
+
+def may_draw(viewer: Viewer) -> bool:
+    """Whether pictures are drawn for a viewer: they may be of loras that not everybody is told of."""
+    return viewer.may_write and viewer.limits.entries is None
+
+
 def require_listed(sources: Sources, conn: Connection, viewer: Viewer, lora_id: int) -> None:
     """Raise Forbidden for a lora above the level of what a viewer is told of."""
     if viewer.limits.entries is not None:
@@ -164,6 +195,10 @@ def require_listed(sources: Sources, conn: Connection, viewer: Viewer, lora_id: 
 def _require_listed(viewer: Viewer, shown: Shown) -> None:
     if not viewer.limits.lists(shown.nsfw_level):
         raise Forbidden("hidden by level", remedy="this token or tool is told of no lora of that level")
+
+
+def _of_drawing(drawn: Underway) -> Notice:
+    return Notice(drawn.text, bad=drawn.bad, again=drawn.again, poll=drawn.poll)
 
 
 def _notice(request: Request) -> Notice | None:

@@ -9,7 +9,6 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import RedirectResponse
 from starlette.routing import Route
 
-from registry.catalog.pictures import cover_of
 from registry.catalog.reading import lora_views
 from registry.catalog.showing import known_of
 from registry.errors import BadRequest, IndexDamaged
@@ -17,23 +16,21 @@ from registry.formats.nsfw import LEVELS, NAMES, listed_levels
 from registry.search.engine import RANKED
 from registry.search.query import sort_asked
 from registry.web import lora_forms
+from registry.web.draw_form import draw
 from registry.web.frame import LONGEST, endpoint, going_on, root_of, whole
 from registry.web.lora_page import shown_lora
-from registry.web.presenters import Marks
+from registry.web.marking import marks_of
 from registry.web.refining import read_typed
+from registry.web.relatives_page import shown_relatives
 from registry.web.rendering import HEADERS, STATIC, page, render, static_file
 from registry.web.results import FACETS, GRID, completions, results
 from registry.web.sources import LEVEL_COOKIE, Sources
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from sqlalchemy import Connection
     from starlette.requests import Request
     from starlette.responses import Response
     from starlette.routing import BaseRoute
 
-    from registry.catalog.showing import Known
     from registry.search.nodes import Sort
     from registry.search.service import Found
     from registry.web.lora_forms import Form
@@ -52,6 +49,7 @@ def routes(sources: Sources) -> list[BaseRoute]:
     shown = {
         "/": endpoint(sources, _search),
         "/loras/{id}": shown_lora(sources),
+        "/loras/{id}/relatives": shown_relatives(sources),
         "/suggest": endpoint(sources, _suggest),
         "/progress": endpoint(sources, _progress),
         f"{STATIC}/{{name}}": _static,
@@ -61,6 +59,7 @@ def routes(sources: Sources) -> list[BaseRoute]:
         "/loras/{id}": lora_forms.save,
         "/loras/{id}/undo": lora_forms.take_back,
         "/loras/{id}/carry": lora_forms.carry_over,
+        "/loras/{id}/draw": draw,
     }
     return [
         *(Route(path, show, middleware=small) for path, show in shown.items()),
@@ -83,7 +82,7 @@ def _search(sources: Sources, request: Request, viewer: Viewer) -> Response:
         known = known_of(conn, [view.id for view in views], words=sources.searching.place.words)
         # The index follows the catalog a moment later.
         loras = [view for view in views if viewer.limits.lists(known[view.id].shown.nsfw_level)]
-        marks = _marks(conn, {view.id: known[view.id] for view in loras}, viewer.limits)
+        marks = marks_of(conn, {view.id: known[view.id] for view in loras}, viewer.limits)
     found = found.without(len(views) - len(loras))
     shown = results(
         read_typed(text, sources.catalog.clock()),
@@ -106,25 +105,6 @@ def _found(sources: Sources, limits: Limits, text: str, order: Sort | None, curs
     return sources.searching.search(
         text, sort=order, limit=ROWS, cursor=cursor or None, facets=FACETS, levels=levels
     )
-
-
-def _marks(conn: Connection, known: Mapping[int, Known], limits: Limits) -> Mapping[int, Marks]:
-    """Return what a list shows beside what loras are, their pictures only up to the level that is sent."""
-    covers = cover_of(conn, known, limits.pictures)
-    marks = {}
-    for lora_id, one in known.items():
-        shown, cover = one.shown, covers.get(lora_id)
-        named = shown.sources.get("name")
-        within = cover is not None and limits.shows(cover.level)
-        marks[lora_id] = Marks(
-            name=shown.name,
-            own=named is not None and named.kind == "user",
-            picture=cover.key if cover is not None and within else None,
-            withheld=cover is not None and not within,
-            favorite=shown.favorite,
-            rating=shown.rating,
-        )
-    return marks
 
 
 def _suggest(sources: Sources, request: Request, viewer: Viewer) -> Response:

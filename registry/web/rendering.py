@@ -98,6 +98,11 @@ def revalidated(request: Request, body: bytes) -> Response:
     return page(body, headers=headers)
 
 
+def unchanged() -> Response:
+    """Return the answer that leaves a page as it is; the next time it is asked for anew."""
+    return Response(status_code=204, headers={**HEADERS, "cache-control": "no-store"})
+
+
 def static_file(served: str) -> Response:
     """Return a static file under the name that has the digest of its bytes in it, to be kept for good."""
     asset = _SERVED.get(served)

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from registry.catalog.engine import Catalog
+    from registry.config import Settings
+    from registry.drawings import Asking, Plan
+    from registry.measured import Relatives
     from registry.search.service import Searching
 
 LEVEL_COOKIE: Final = "nsfw"
@@ -63,6 +66,22 @@ class Viewer(Protocol):
         """Whether its token stands in the address, which no link keeps."""
 
 
+class Program(Protocol):
+    """What the program around the pages does for them."""
+
+    @property
+    def settings(self) -> Settings:
+        """The settings that it runs with."""
+
+    @property
+    def render(self) -> Callable[[Asking, str | None], tuple[int, Plan]]:
+        """What starts to draw, for somebody, and returns the id of the job and what it is."""
+
+    @property
+    def relatives(self) -> Callable[[int, int, float, bool], Relatives]:
+        """What gives the loras like one: how many at most, the least cosine, whether by the files."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sources:
     """What the pages are made from.
@@ -76,3 +95,4 @@ class Sources:
     searching: Searching
     progress: Callable[[], dict[str, Any]]
     viewer: Callable[[Request], Viewer]
+    program: Callable[[Request], Program]

@@ -21,16 +21,20 @@ _TONES: Final = {OK: "good", UNSUPPORTED: "", EXPLODING: "warn", INCOMPLETE: "wa
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Facts and badges of health; addresses of the picture of the blocks, if any, and of what is alike."""
+    """Facts and badges of health; addresses of the picture of the blocks, if any, and of what is alike.
+
+    `nearest` is that of the page of the most alike, if it can be told.
+    """
 
     facts: list[Fact]
     badges: list[Badge]
     picture: str | None
     alike: str
+    nearest: str | None
 
 
-def weights(lora_id: int, found: Measured) -> Weights:
-    """Return what the page shows of a fingerprint."""
+def weights(lora_id: int, found: Measured, *, current: bool = True) -> Weights:
+    """Return what the page shows of a fingerprint; `current` tells whether others are compared with it."""
     measured = [
         ("change of the U-Net or transformer", found.unet_norm or None),
         ("change of the text encoders", found.te_norm or None),
@@ -43,4 +47,5 @@ def weights(lora_id: int, found: Measured) -> Weights:
     facts += [Fact("why not", found.problem)] if found.problem else []
     badges = [Badge(word, _TONES.get(word, "bad"), HEALTH.get(word, "")) for word in found.health]
     picture = f"/api/v1/loras/{lora_id}/fingerprint.svg" if found.blocks else None
-    return Weights(facts, badges, picture, words.search_url(f"similar:{lora_id}"))
+    nearest = words.relatives_url(lora_id) if current and found.blocks else None
+    return Weights(facts, badges, picture, words.search_url(f"similar:{lora_id}"), nearest)

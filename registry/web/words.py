@@ -114,6 +114,11 @@ def lora_url(lora_id: int) -> str:
     return f"/loras/{lora_id}"
 
 
+def relatives_url(lora_id: int) -> str:
+    """Return the address of the page of what is like a lora, below the root."""
+    return f"{lora_url(lora_id)}/relatives"
+
+
 def stars(rating: int) -> str:
     """Return a rating as five signs."""
     return f"{'★' * rating}{'☆' * (_STARS - rating)}"

@@ -12,9 +12,13 @@ from registry.catalog.curation import edit
 from registry.catalog.fingerprints import keep_fingerprint
 from registry.catalog.tokens import TokenScope, create_token
 from registry.curation import read_changes
+from registry.formats.nsfw import PG, listed_levels
 from registry.lora.fingerprint import VERSION
 from registry.lora.sketch import SIZE
 from registry.measured import Measured, MeasuredBlock
+from registry.search.service import Searching
+from registry.search.translations import load
+from registry.search.writing import format_query
 from tests.support.known_loras import id_of
 
 if TYPE_CHECKING:
@@ -61,6 +65,25 @@ def test_the_blocks_are_drawn_and_hold_no_markup_of_strangers(service: Service) 
     assert widths[0] == pytest.approx(5 * widths[1], rel=0.01)
     texts = [text.text for text in image.findall(f"{space}text")]
     assert texts == ["down 0 attn 1", "2.5", "te1 layer 3<b>", "0.5"]
+
+
+def test_the_picture_is_sent_once_as_long_as_it_is_the_same(service: Service, builder: Builder) -> None:
+    path = "/api/v1/loras/ink/fingerprint.svg"
+    first = service.ask("GET", path)
+    etag = first.headers["etag"]
+    assert etag.startswith(f'"{VERSION}-')
+    for given in (etag, f'"other", {etag}', "*"):
+        again = service.ask("GET", path, headers={"if-none-match": given})
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", etag)
+        assert again.headers["cache-control"] == first.headers["cache-control"] == "private, no-cache"
+    with builder.catalog.write() as unit:
+        edit(unit, [id_of(builder, "ink")], read_changes({"rating": 3}))
+    assert service.ask("GET", path, headers={"if-none-match": etag}).status_code == 304
+    stronger = Measured("change", ("ok",), 12, 5.0, 0.0, 0.7, 11.5, BLOCKS, VERSION, 0)
+    with builder.catalog.write() as unit:
+        assert keep_fingerprint(unit, id_of(builder, "ink"), stronger)
+    changed = service.ask("GET", path, headers={"if-none-match": etag})
+    assert (changed.status_code, changed.headers["etag"] != etag) == (200, True)
 
 
 def test_what_is_alike_is_listed_with_what_it_is(service: Service, builder: Builder) -> None:
@@ -114,6 +137,32 @@ def test_health_is_searched_and_counted(service: Service, builder: Builder) -> N
         "exploding": 1,
         "nan": 1,
     }
+
+
+def test_what_is_like_a_lora_is_looked_up_once_a_search(service: Service, builder: Builder) -> None:
+    service.catch_up()
+    ink, other = id_of(builder, "ink"), id_of(builder, "other")
+    known: dict[str, list[int]] = {"ink": [ink, other], "nothing": []}
+    asked: list[str] = []
+
+    def alike(text: str) -> list[int]:
+        asked.append(text)
+        return known[text]
+
+    searching = Searching(builder.catalog, service.index, load(()), alike=alike)
+    try:
+        levels = listed_levels(PG, lambda _level: True)
+        asks = "similar:ink OR (bare -like:ink) OR similar:nothing"
+        found = searching.search(asks, facets=("all",), levels=levels)
+        assert asked == ["ink", "nothing"]
+        assert set(found.hits.ids) == {ink, other, id_of(builder, "bare")}
+        assert [one.slug for one in found.warnings] == ["nothing-like"]
+        assert "similar:ink" in format_query(found.query)
+        asked.clear()
+        assert set(searching.all_ids("similar:ink -bare", 10)) == {ink, other}
+        assert asked == ["ink"]
+    finally:
+        searching.close()
 
 
 def test_similar_finds_the_family_of_one_and_says_where_it_cannot(service: Service, builder: Builder) -> None:

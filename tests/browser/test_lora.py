@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
+from registry.catalog.fingerprints import keep_fingerprint
+from registry.errors import CannotDraw, UnsupportedArchitecture
+from registry.lora.fingerprint import VERSION
+from registry.lora.sketch import SIZE
+from registry.measured import Measured, MeasuredBlock
 from tests.support.browsing import follow
+from tests.support.easel import Easel
 from tests.support.known_loras import id_of, note, told_by_civitai
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from playwright.sync_api import Page
 
@@ -29,6 +36,16 @@ def ink(builder: Builder, service: Service) -> str:
     service.studio.close()
     service.catch_up()
     return f"/loras/{id_of(builder, 'ink')}"
+
+
+@pytest.fixture
+def bare(builder: Builder, service: Service) -> Iterator[str]:
+    """The path of a lora that has no picture and can be drawn."""
+    builder.file(builder.root("/models/loras"), "bare.safetensors")
+    builder.write()
+    builder.hash("bare", "ab" * 32, "cd" * 32)
+    yield f"/loras/{id_of(builder, 'bare')}"
+    service.studio.close()
 
 
 def edit(page: Page) -> None:
@@ -188,4 +205,97 @@ def test_no_width_makes_anybody_scroll_sideways(open_page: Open, url: str, ink: 
         page.goto(url + path)
         if path == ink:
             edit(page)
+            draw(page)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (width, path)
+
+
+def draw(page: Page, **typed: str) -> None:
+    page.locator("summary", has_text="Draw it").click()
+    for label, text in typed.items():
+        page.get_by_label(label, exact=True).fill(text)
+
+
+def test_pictures_come_while_somebody_waits_and_what_is_typed_elsewhere_stays(
+    open_page: Open, url: str, bare: str, service: Service
+) -> None:
+    easel = Easel(service, draws=False)
+    page = open_page()
+    page.goto(url + bare)
+    draw(page, Weights="0.5, 1", Size="64x64")
+    page.get_by_role("button", name="Draw", exact=True).click()
+    status = page.get_by_role("status")
+    status.get_by_text("2 pictures are being drawn.").wait_for()
+    assert page.url == url + bare
+    assert not page.get_by_role("link", name="Look again").is_visible()
+    edit(page)
+    page.get_by_label("Note", exact=True).fill("half a thou")
+    strip = page.locator(".strip img")
+    easel.draw(1)
+    status.get_by_text("1 of 2 pictures is drawn.").wait_for()
+    assert strip.count() == 1
+    easel.draw()
+    status.get_by_text("2 pictures were drawn.").wait_for()
+    assert strip.count() == 2
+    assert strip.last.evaluate("image => image.decode().then(() => image.naturalWidth)") == 64
+    assert page.get_by_label("Note", exact=True).input_value() == "half a thou"
+    assert page.get_by_label("Note", exact=True).evaluate("one => one === document.activeElement")
+
+
+@pytest.mark.parametrize(
+    ("refusal", "said"),
+    [
+        (UnsupportedArchitecture("bare is for wan, which is not drawn here"), "bare is for wan"),
+        (CannotDraw("drawing needs torch", remedy="pip install it"), "drawing needs torch; pip install it."),
+    ],
+)
+def test_why_nothing_is_drawn_is_said_above_what_was_typed(
+    open_page: Open, url: str, bare: str, service: Service, *, refusal: Exception, said: str
+) -> None:
+    Easel(service, refusal=refusal)
+    page = open_page()
+    page.goto(url + bare)
+    draw(page, Prompt="a heron", Seeds="7")
+    page.get_by_role("button", name="Draw", exact=True).click()
+    page.get_by_role("alert").get_by_text(said).wait_for()
+    assert page.get_by_label("Prompt", exact=True).input_value() == "a heron"
+    assert page.get_by_label("Seeds", exact=True).is_visible()
+
+
+def test_drawing_works_without_scripts(open_page: Open, url: str, bare: str, service: Service) -> None:
+    easel = Easel(service, draws=False)
+    page = open_page(java_script_enabled=False)
+    page.goto(url + bare)
+    draw(page, Size="large")
+    follow(page, page.get_by_role("button", name="Draw", exact=True))
+    assert "'large' is no size" in page.get_by_role("alert").inner_text()
+    page.get_by_label("Size", exact=True).fill("64x64")
+    follow(page, page.get_by_role("button", name="Draw", exact=True))
+    assert "1 picture is being drawn." in page.get_by_role("status").inner_text()
+    easel.draw()
+    follow(page, page.get_by_role("link", name="Look again"))
+    assert "1 picture was drawn." in page.get_by_role("status").inner_text()
+    assert page.locator(".strip img").count() == 1
+
+
+def test_what_is_most_like_a_lora_is_fetched_once_it_is_seen(
+    open_page: Open, url: str, ink: str, builder: Builder
+) -> None:
+    builder.file(builder.root("/models/loras"), "ink_again.safetensors")
+    builder.write()
+    sketch = (np.ones(SIZE) / np.sqrt(SIZE)).astype("<f2").tobytes()
+    blocks = (MeasuredBlock("unet", "mid_block", 4, 2.0),)
+    measured = Measured("change", ("ok",), 4, 2.0, 0.0, 0.5, 3.0, blocks, VERSION, 0)
+    for name in ("ink", "ink_again"):
+        with builder.catalog.write() as unit:
+            assert keep_fingerprint(unit, id_of(builder, name), measured, sketch)
+    page = open_page()
+    page.goto(url + ink)
+    page.locator("#relatives").scroll_into_view_if_needed()
+    again = page.locator(".kin li", has_text="ink_again")
+    assert "same weights" in again.inner_text()
+    follow(page, again.get_by_role("link"))
+    assert page.url == f"{url}/loras/{id_of(builder, 'ink_again')}"
+    plain = open_page(java_script_enabled=False)
+    plain.goto(url + ink)
+    follow(plain, plain.get_by_role("link", name="Show them"))
+    assert plain.locator(".kin li", has_text="ink_again").is_visible()

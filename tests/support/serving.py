@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import httpx
 
 from registry.api.application import create_app
-from registry.api.context import Context
+from registry.api.context import Context, context_of
 from registry.api.feed import Feed
 from registry.api.server import Server
 from registry.api.viewers import viewer_of
@@ -186,7 +186,9 @@ class Service:
             ),
             clock=clock,
         )
-        sources = pages.Sources(builder.catalog, MACHINE, searching, self.actions.progress, viewer_of)
+        sources = pages.Sources(
+            builder.catalog, MACHINE, searching, self.actions.progress, viewer_of, context_of
+        )
         self.app.routes.extend(pages.routes(sources))
         self._runner: asyncio.Runner | None = None
 

@@ -120,6 +120,7 @@ def test_pictures_are_drawn_once_and_become_those_of_their_loras(place: Path) ->
         assert (covers[ink].source, record.rendered) == ("render", True)
         # The one of weight 0 shows nothing of it.
         assert len(pictures) == 1
+        assert (pictures[0].drawn["weight"], pictures[0].drawn["seed"]) == (1.0, 1234)
         assert rendering.plan(asking).there == 4
         again = drawn(rendering, replace(asking, weights=(1.0,)))
         assert (again.result, len(fake.drawn)) == ({"done": 2}, 4)

@@ -48,6 +48,17 @@ def test_a_picture_says_what_it_is_and_how_large() -> None:
     assert gallery([view(1, video=True)], up_to(2), "i", None).thumbs[0].alt == "Video 1 of i"
 
 
+def test_pictures_that_were_drawn_here_are_told_from_each_other() -> None:
+    drawn = {"weight": 0.5, "seed": 1234, "prompt": "a heron"}
+    pictures = [
+        view(1, source=RENDER, drawn=drawn),
+        view(2, source=RENDER, drawn={"weight": "<b>", "seed": None}),
+    ]
+    found = gallery(pictures, up_to(2), "ink", None)
+    assert [one.note for one in found.thumbs] == ["drawn here, weight 0.5, seed 1234, PG", "drawn here, PG"]
+    assert found.prompts == ()
+
+
 def test_what_is_not_kept_here_is_counted_and_its_prompt_told() -> None:
     found = gallery([view(key=None, thumbnail=False, meta={"prompt": "p"})], up_to(2), "ink", None)
     assert (found.thumbs, found.absent, found.hidden) == ((), 1, 0)
