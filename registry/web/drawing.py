@@ -23,6 +23,7 @@ _EMPTY: Final[Mapping[str, str]] = {
 _MOST_WEIGHTS, _MOST_SEEDS, _MOST_PROMPT = 50, 1000, 10_000
 """As many as `POST /api/v1/renders` takes."""
 _SHOWN: Final = 60
+_MOST_ERROR: Final = 500
 _BETWEEN: Final = re.compile(r"[\s,;\uff0c\u3001]+")
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]{1,5}(?:\.[0-9]{0,10})?|\.[0-9]{1,10})")
 _WHOLE: Final = re.compile(r"[0-9]{1,10}")
@@ -48,7 +49,8 @@ class Tally(NamedTuple):
     """The pictures of a drawing: how many it is of, how many of these were there before it, and so on.
 
     `done` are those that are there now, `failed` those that could not be drawn, for the first by this
-    `error`. `live` says that it goes on.
+    `error`. `odd` ones were drawn and are none of the lora's, the first for what `oddity` says. `live` says
+    that it goes on.
     """
 
     total: int
@@ -57,6 +59,8 @@ class Tally(NamedTuple):
     failed: int = 0
     live: bool = True
     error: str = ""
+    odd: int = 0
+    oddity: str = ""
 
 
 def drawing_form(bases: Collection[str], typed: Mapping[str, str] | None = None) -> DrawingForm:
@@ -107,14 +111,20 @@ def said(tally: Tally) -> str:
     fresh, drawn = tally.total - tally.there, tally.done - tally.there
     if fresh <= 0:
         these = "That picture is" if tally.total == 1 else f"These {words.count(tally.total)} pictures are"
-        return f"{these} there already."
-    told = [_drawn(max(0, drawn), fresh, live=tally.live)]
-    if tally.there:
+        told = [f"{these} there already."]
+    else:
+        told = [_drawn(max(0, drawn), fresh, live=tally.live)]
+    if tally.there and fresh > 0:
         told.append(f"{words.count(tally.there)} more {_were(tally.there)} there already.")
     if tally.failed:
         told += [
             f"{words.several(tally.failed, 'picture')} failed.",
-            words.sentence(words.cut(tally.error, 500)),
+            words.sentence(words.cut(tally.error, _MOST_ERROR)),
+        ]
+    if tally.odd:
+        told += [
+            f"{words.several(tally.odd, 'picture')} {_are(tally.odd)} not shown.",
+            words.sentence(words.cut(tally.oddity, _MOST_ERROR)),
         ]
     return " ".join(filter(None, told))
 

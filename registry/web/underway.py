@@ -50,18 +50,22 @@ def underway(conn: Connection, lora_id: int, asked: Mapping[str, str]) -> Underw
         job = get_job(conn, job_id)
     except NotFound:
         return None
-    pieces = pieces_of(conn, job_id, limit=1) if job.kind == RENDER else []
+    pieces = pieces_of(conn, job_id, limit=_LOOKED_AT) if job.kind == RENDER else []
     if not pieces or asked_of(pieces[0]).lora_id != lora_id:
         return None
     states = counts(conn, [job_id]).get(job_id, {})
     total, failed = sum(states.values()), states.get(FAILED, 0)
+    errors = [piece.error or "" for piece in pieces if piece.state == FAILED]
+    oddities = [piece.error or piece.slug for piece in pieces if piece.state == DONE and piece.slug]
     tally = Tally(
         total=total,
         there=min(there or 0, total),
         done=states.get(DONE, 0),
         failed=failed,
         live=job.state in LIVE,
-        error=_first_error(conn, job_id) if failed else "",
+        error=next(iter(errors), ""),
+        odd=len(oddities),
+        oddity=next(iter(oddities), ""),
     )
     goes_on = tally.live and tally.there < total
     kept = {_JOB: job_id, _THERE: tally.there}
@@ -72,11 +76,6 @@ def underway(conn: Connection, lora_id: int, asked: Mapping[str, str]) -> Underw
         poll=_url(lora_id, {**kept, _SEEN: job.done}) if goes_on else None,
         nothing_new=goes_on and seen == job.done,
     )
-
-
-def _first_error(conn: Connection, job_id: int) -> str:
-    errors = (piece.error for piece in pieces_of(conn, job_id, limit=_LOOKED_AT) if piece.state == FAILED)
-    return next(errors, None) or ""
 
 
 def _url(lora_id: int, asked: Mapping[str, int]) -> str:

@@ -43,12 +43,14 @@ NOBODY = plan.Subject(0, "", "", "sd15")
 class Easel:
     """Takes the place of the renderer of a service.
 
-    `draws` says whether a job is done as soon as it is asked for, `error` why all of its pictures fail.
+    `draws` says whether a job is done as soon as it is asked for, `error` why all of its pictures fail, or
+    with a `slug` what is odd about them.
     """
 
     service: Service
     draws: bool = True
     error: str | None = None
+    slug: str | None = None
     refusal: Exception | None = None
     asked: list[Asking] = field(default_factory=list)
     jobs: list[int] = field(default_factory=list)
@@ -93,12 +95,13 @@ class Easel:
     def draw(self, most: int = 100) -> None:
         """Draw what waits."""
         taken = self.begin(most)
-        made = [] if self.error is not None else [self._made(piece) for piece in taken]
+        fails = self.error is not None and self.slug is None
+        made = [] if fails else [self._made(piece) for piece in taken]
         with self.service.builder.catalog.write() as unit:
             put_drawn(unit, made)
             for piece in taken:
-                state = DONE if self.error is None else FAILED
-                end_piece(unit, (piece.job_id, piece.place), BATCH, state, error=self.error)
+                place, state = (piece.job_id, piece.place), FAILED if fails else DONE
+                end_piece(unit, place, BATCH, state, slug=self.slug, error=self.error)
             settle(unit, SHARE)
 
     def give_up(self) -> None:

@@ -116,6 +116,14 @@ def test_why_pictures_failed_is_said(one: int, service: Service, easel: Easel) -
     assert {"role": "alert"}.items() <= page.all("section")[0].items()
 
 
+def test_why_a_picture_that_was_drawn_is_not_shown_is_said(one: int, service: Service, easel: Easel) -> None:
+    easel.slug, easel.error = "no-effect", f"nothing of {HOSTILE} shows"
+    answer = send(service, one)
+    easel.draw()
+    page = followed(service, answer)
+    assert f"1 picture was drawn. 1 picture is not shown. Nothing of {HOSTILE} shows." in page.text
+
+
 def test_what_was_there_before_is_counted_apart(one: int, service: Service, easel: Easel) -> None:
     answer = send(service, one, seeds="1 2 3", size="64x64")
     easel.draw()

@@ -113,6 +113,14 @@ def test_only_what_the_form_has_is_shown_again() -> None:
             "No picture was drawn. 1 picture failed. No\\u202eroom.",
         ),
         (Tally(2, 0, live=False), "No picture was drawn."),
+        (
+            Tally(2, 0, done=2, live=False, odd=1, oddity="its weights change nothing"),
+            "2 pictures were drawn. 1 picture is not shown. Its weights change nothing.",
+        ),
+        (
+            Tally(1, 1, done=1, live=False, odd=1),
+            "That picture is there already. 1 picture is not shown.",
+        ),
     ],
 )
 def test_what_came_of_a_drawing_is_said_in_words(tally: Tally, text: str) -> None:
