@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
-from registry.catalog.migrate import current_revision, head_revision
+from registry.catalog.migrate import current_revision
+from registry.catalog.tables import REVISION
 from registry.catalog.urls import redacted
 
 if TYPE_CHECKING:
@@ -51,6 +52,6 @@ def database_health(catalog: Catalog) -> DatabaseHealth:
         path=None if path is None else str(Path(path)),
         size=size,
         revision=revision,
-        newest_revision=head_revision(),
+        newest_revision=REVISION,
         integrity=integrity,
     )

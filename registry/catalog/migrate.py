@@ -13,54 +13,31 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
-from alembic import command
-from registry.catalog.tables import TABLES
+from registry.catalog.tables import REVISION, TABLES
 from registry.catalog.urls import redacted
 from registry.errors import CatalogError, SchemaMismatch
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from sqlalchemy import Connection
 
     from registry.catalog.engine import Catalog
 
 KEPT_BACKUPS = 3
+_VERSIONS = "alembic_version"
 # Any fixed number serves: two clients that upgrade one PostgreSQL database wait for each other.
 _UPGRADE_LOCK = 0x6C6F7262
 
 
-def revisions_folder() -> Path:
-    """Return where the revisions lie: inside the package when installed, at the top level in a checkout."""
-    package = Path(__file__).resolve().parent
-    shipped = package / "revisions"
-    return shipped if shipped.is_dir() else package.parents[1] / "alembic"
-
-
-def _config(revisions: Path, connection: Connection | None = None) -> Config:
-    config = Config()
-    # A percent sign in a folder name would be read as interpolation.
-    config.set_main_option("script_location", str(revisions).replace("%", "%%"))
-    config.attributes["connection"] = connection
-    return config
-
-
-def head_revision(revisions: Path | None = None) -> str:
-    """Return the revision this program works with."""
-    head = ScriptDirectory.from_config(_config(revisions or revisions_folder())).get_current_head()
-    if head is None:
-        raise CatalogError(
-            "the schema revisions are missing from this installation", remedy="install it again"
-        )
-    return head
-
-
 def current_revision(connection: Connection) -> str | None:
     """Return the revision of a database, `None` for an empty one."""
-    return MigrationContext.configure(connection).get_current_revision()
+    if not inspect(connection).has_table(_VERSIONS):
+        return None
+    found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return found
 
 
 def ensure_schema(
@@ -72,7 +49,6 @@ def ensure_schema(
     upgraded. Raises SchemaMismatch for a newer database or one of another program, and for an older one when
     `allow_upgrade` is false.
     """
-    revisions = revisions or revisions_folder()
     with catalog.read() as conn:
         if _state(conn, catalog, revisions, allow_upgrade=allow_upgrade) is _State.CURRENT:
             return None
@@ -91,7 +67,7 @@ def ensure_schema(
                     label = current_revision(conn) or "empty"
                     backup = back_up(Path(catalog.url.database or ""), backups, label=label)
                 if state is not _State.CURRENT:
-                    command.upgrade(_config(revisions, conn), "head")
+                    _upgrading().upgrade(conn, revisions)
                     _require_whole(conn, catalog)
         finally:
             if catalog.sqlite:
@@ -105,11 +81,17 @@ class _State(Enum):
     CURRENT = "current"
 
 
-def _state(conn: Connection, catalog: Catalog, revisions: Path, *, allow_upgrade: bool) -> _State:
+def _upgrading() -> ModuleType:
+    from registry.catalog import upgrading  # noqa: PLC0415 - few starts need what takes so long to load
+
+    return upgrading
+
+
+def _state(conn: Connection, catalog: Catalog, revisions: Path | None, *, allow_upgrade: bool) -> _State:
     """Return how a database compares with this program; SchemaMismatch where they do not go together."""
     found = set(inspect(conn).get_table_names())
     ours = set(TABLES)
-    current = current_revision(conn) if "alembic_version" in found else None
+    current = current_revision(conn) if _VERSIONS in found else None
     if current is None:
         # A server may keep other things beside the catalog; a file is the catalog's alone.
         if found & ours or (catalog.sqlite and found):
@@ -117,12 +99,11 @@ def _state(conn: Connection, catalog: Catalog, revisions: Path, *, allow_upgrade
                 "that database holds tables of another program", remedy="choose another --db"
             )
         return _State.EMPTY
-    if current == head_revision(revisions):
+    if current == (REVISION if revisions is None else _upgrading().head_revision(revisions)):
         return _State.CURRENT
     if not ours & found:
         raise SchemaMismatch("that database belongs to another program", remedy="choose another --db")
-    scripts = ScriptDirectory.from_config(_config(revisions)).walk_revisions()
-    if all(script.revision != current for script in scripts):
+    if current not in _upgrading().all_revisions(revisions):
         raise SchemaMismatch(
             f"this catalog was written by a newer version (revision {current[:40]})",
             remedy="upgrade lora-registry",

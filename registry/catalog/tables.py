@@ -21,6 +21,9 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
+REVISION = "0011"
+"""The schema revision (`alembic/versions`) after which a database has these tables."""
+
 BigKey = BigInteger().with_variant(Integer, "sqlite")
 KeyText = Text().with_variant(Text(collation="C"), "postgresql")
 

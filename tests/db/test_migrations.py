@@ -18,10 +18,11 @@ from alembic import command
 from registry.catalog.changes import generation
 from registry.catalog.engine import Catalog
 from registry.catalog.health import database_health
-from registry.catalog.migrate import back_up, current_revision, ensure_schema, head_revision, revisions_folder
+from registry.catalog.migrate import back_up, current_revision, ensure_schema
 from registry.catalog.saved import put_saved
 from registry.catalog.searching import search_records
 from registry.catalog.tables import METADATA
+from registry.catalog.upgrading import head_revision, revisions_folder
 from registry.errors import CatalogError, SchemaMismatch
 from tests.support.library import Model, open_library
 
