@@ -328,7 +328,7 @@ def variants(one: Arrays, other: Arrays, seed: int) -> Iterator[Variant]:
     yield "noise 10 %", "near-epoch", noisy(one, 0.1, seed), RANK, "fp32"
     yield "noise 30 %", "near-epoch", noisy(one, 0.3, seed), RANK, "fp32"
     yield "noise 60 %", "family", noisy(one, 0.6, seed), RANK, "fp32"
-    yield "merge 80/20", MERGE, merged(one, other, 0.6), 2 * RANK, "fp32"
+    yield "merge 60/40", MERGE, merged(one, other, 0.6), 2 * RANK, "fp32"
     yield "merge 50/50", MERGE, merged(one, other, 0.5), 2 * RANK, "fp32"
 
 

@@ -17,8 +17,6 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from numpy.typing import NDArray
-
     from registry.lora.numbers import Floats
 
 SIZE: Final = 512
@@ -26,10 +24,10 @@ _ROWS: Final = "rows"
 _COLUMNS: Final = "columns"
 
 
-# Rows that are worked on together: with so few of them, what is made on the way stays near the processor.
-_TOGETHER: Final = 64
 _NEAR: Final = 1 << 17
 """So many numbers made on the way stay near the processor."""
+_TOGETHER: Final = _NEAR // 2 // SIZE
+"""Rows of `SIZE` columns that are added at once."""
 # Bucket k of a pair is made of the buckets h of the rows and k - h of the columns.
 _PAIRED: Final = (np.arange(SIZE)[None, :] - np.arange(SIZE)[:, None]) % SIZE
 
@@ -38,7 +36,6 @@ class Sketch:
     """Adds up layers; `numbers()` is the sketch of what was added so far, linear in all of it."""
 
     def __init__(self) -> None:
-        self._spectrum: NDArray[np.complex64] = np.zeros(SIZE // 2 + 1, np.complex64)
         # What falls into which two buckets; pairing them is the same for all layers, and left to the end.
         self._both: Floats = np.zeros((SIZE, SIZE), np.float32)
 
@@ -48,8 +45,7 @@ class Sketch:
         left.add(up, 0)
         right = np.zeros((down.shape[0], SIZE), np.float32)
         _Drawn(layer, _COLUMNS, down.shape[1]).add_columns(right, down, 0)
-        spectra = np.fft.rfft(left.sums, axis=0), np.fft.rfft(right, axis=1)
-        self._spectrum += np.einsum("fr,rf->f", *spectra)
+        self._both += left.sums @ right
 
     def add_kronecker(self, layer: str, first: Floats, second: Floats) -> None:
         """Add the Kronecker product of two matrices, which is never made."""
@@ -75,8 +71,8 @@ class Sketch:
 
     def numbers(self) -> Floats:
         """Return the sketch, `SIZE` numbers."""
-        paired = np.take_along_axis(self._both, _PAIRED, 1).sum(0, dtype=np.float64)
-        found: Floats = (np.fft.irfft(self._spectrum, SIZE) + paired).astype(np.float32)
+        paired = np.take_along_axis(self._both, _PAIRED, 1)
+        found: Floats = paired.sum(0, dtype=np.float64).astype(np.float32)
         return found
 
 
@@ -107,7 +103,7 @@ class _Drawn:
 
     def add_rows(self, sums: Floats, matrix: Floats, first: int) -> None:
         """Add rows with their signs to those of their buckets; the first of them is row `first`."""
-        for source, target in self.pieces(first, len(matrix), _TOGETHER):
+        for source, target in self.pieces(first, len(matrix), max(1, _NEAR // 2 // max(1, matrix.shape[1]))):
             sums[target] += matrix[source] * self.signs[first:][source, None]
 
     def add_columns(self, sums: Floats, matrix: Floats, first: int) -> None:
