@@ -138,14 +138,21 @@ def delete_job(unit: Unit, job_id: int) -> None:
 
 
 def list_jobs(
-    conn: Connection, *, live: bool = False, kind: str | None = None, limit: int = 50
+    conn: Connection,
+    *,
+    live: bool = False,
+    kind: str | None = None,
+    limit: int = 50,
+    before: int | None = None,
 ) -> list[JobView]:
-    """Return the newest jobs, or only those that are not finished, or of one kind."""
+    """Return the newest jobs, of those before one; or only those that are not finished, or of one kind."""
     query = select(JOB).order_by(JOB.c.id.desc()).limit(limit)
     if live:
         query = query.where(JOB.c.state.in_(LIVE))
     if kind is not None:
         query = query.where(JOB.c.kind == kind)
+    if before is not None:
+        query = query.where(JOB.c.id < before)
     return [_view(row) for row in conn.execute(query)]
 
 

@@ -336,9 +336,13 @@ def counts(conn: Connection, job_ids: Sequence[int]) -> dict[int, dict[str, int]
     return dict(found)
 
 
-def pieces_of(conn: Connection, job_id: int, *, after: int = -1, limit: int = 1000) -> list[PieceView]:
-    """Return pieces of a job in their order, beyond a place."""
+def pieces_of(
+    conn: Connection, job_id: int, *, after: int = -1, limit: int = 1000, state: str | None = None
+) -> list[PieceView]:
+    """Return pieces of a job in their order, beyond a place; or only those in a state."""
     query = select(PIECE).where(PIECE.c.job_id == job_id, PIECE.c.place > after)
+    if state is not None:
+        query = query.where(PIECE.c.state == state)
     return [_view(row) for row in conn.execute(query.order_by(PIECE.c.place).limit(limit))]
 
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from starlette.responses import RedirectResponse
 
 from registry.catalog.lookup import resolve
-from registry.errors import BadRequest, CannotDraw, Forbidden
+from registry.errors import BadRequest, CannotDraw
 from registry.web import words
 from registry.web.drawing import asking, typed
 from registry.web.frame import root_of
-from registry.web.lora_page import Notice, Told, lora_id_of, lora_page, may_draw
+from registry.web.lora_page import Notice, Told, lora_id_of, lora_page, require_may_draw
 from registry.web.rendering import HEADERS
 from registry.web.underway import drawing_url
 
@@ -25,10 +25,7 @@ if TYPE_CHECKING:
 
 def draw(sources: Sources, request: Request, viewer: Viewer, form: Form) -> Response:
     """Start to draw what a form asks for; why nothing can be drawn is said with what was typed kept."""
-    if not viewer.may_write:
-        raise Forbidden("drawing pictures needs the role write", remedy="use a token with that role")
-    if not may_draw(viewer):
-        raise Forbidden("pictures are drawn for those who are told of all loras")
+    require_may_draw(viewer)
     wanted = lora_id_of(request.path_params["id"])
     with sources.catalog.read() as conn:
         lora_id = resolve(conn, f"id:{wanted}", sources.machine_id)

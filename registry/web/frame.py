@@ -94,7 +94,7 @@ def here(request: Request) -> str:
     return f"{path}?{urlencode(kept, quote_via=quote, errors='replace')}" if kept else path
 
 
-_KEPT: Final = frozenset({"q", "sort", "cursor", "view"})
+_KEPT: Final = frozenset({"q", "sort", "cursor", "view", "before"})
 
 
 def going_on(sources: Sources, *, busy: bool = False) -> dict[str, object]:

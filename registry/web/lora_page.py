@@ -55,7 +55,7 @@ class Notice(NamedTuple):
     """What was done, or why it was not; `undo` is the batch that takes it back.
 
     Of what goes on `again` is the address of the page as it is by then, and `poll` one for scripts, which is
-    answered with it once there is something new.
+    answered with it once there is something new. `job` is the address of the job that does it.
     """
 
     text: str
@@ -64,6 +64,7 @@ class Notice(NamedTuple):
     bad: bool = False
     again: str | None = None
     poll: str | None = None
+    job: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +187,14 @@ def may_draw(viewer: Viewer) -> bool:
     return viewer.may_write and viewer.limits.entries is None
 
 
+def require_may_draw(viewer: Viewer) -> None:
+    """Raise Forbidden for a viewer that no pictures are drawn for."""
+    if not viewer.may_write:
+        raise Forbidden("drawing pictures needs the role write", remedy="use a token with that role")
+    if not may_draw(viewer):
+        raise Forbidden("pictures are drawn for those who are told of all loras")
+
+
 def require_listed(sources: Sources, conn: Connection, viewer: Viewer, lora_id: int) -> None:
     """Raise Forbidden for a lora above the level of what a viewer is told of."""
     if viewer.limits.entries is not None:
@@ -198,7 +207,7 @@ def _require_listed(viewer: Viewer, shown: Shown) -> None:
 
 
 def _of_drawing(drawn: Underway) -> Notice:
-    return Notice(drawn.text, bad=drawn.bad, again=drawn.again, poll=drawn.poll)
+    return Notice(drawn.text, bad=drawn.bad, again=drawn.again, poll=drawn.poll, job=drawn.job)
 
 
 def _notice(request: Request) -> Notice | None:

@@ -15,9 +15,10 @@ from registry.errors import BadRequest, IndexDamaged
 from registry.formats.nsfw import LEVELS, NAMES, listed_levels
 from registry.search.engine import RANKED
 from registry.search.query import sort_asked
-from registry.web import lora_forms
+from registry.web import job_forms, lora_forms
 from registry.web.draw_form import draw
 from registry.web.frame import LONGEST, endpoint, going_on, root_of, whole
+from registry.web.jobs_page import shown_job, shown_jobs
 from registry.web.lora_page import shown_lora
 from registry.web.marking import marks_of
 from registry.web.refining import read_typed
@@ -52,6 +53,8 @@ def routes(sources: Sources) -> list[BaseRoute]:
         "/loras/{id}/relatives": shown_relatives(sources),
         "/suggest": endpoint(sources, _suggest),
         "/progress": endpoint(sources, _progress),
+        "/jobs": endpoint(sources, shown_jobs),
+        "/jobs/{id}": endpoint(sources, shown_job),
         f"{STATIC}/{{name}}": _static,
     }
     forms = {
@@ -60,6 +63,9 @@ def routes(sources: Sources) -> list[BaseRoute]:
         "/loras/{id}/undo": lora_forms.take_back,
         "/loras/{id}/carry": lora_forms.carry_over,
         "/loras/{id}/draw": draw,
+        "/jobs/{id}/cancel": job_forms.cancel,
+        "/jobs/{id}/retry": job_forms.retry,
+        "/jobs/{id}/forget": job_forms.forget,
     }
     return [
         *(Route(path, show, middleware=small) for path, show in shown.items()),

@@ -25,7 +25,7 @@ _LOOKED_AT: Final = 200
 class Underway(NamedTuple):
     """What to say of a drawing, and whether something failed.
 
-    While it goes on `again` is the address that tells how far it is, and `poll` one that does so once more
+    `job` is the address of its job. While it goes on `again` is the address that tells how far it is, and `poll` one that does so once more
     came of it; `nothing_new` says that this one was asked, and that nothing did.
     """
 
@@ -34,6 +34,7 @@ class Underway(NamedTuple):
     again: str | None
     poll: str | None
     nothing_new: bool
+    job: str
 
 
 def drawing_url(lora_id: int, job: int, there: int) -> str:
@@ -75,6 +76,7 @@ def underway(conn: Connection, lora_id: int, asked: Mapping[str, str]) -> Underw
         again=_url(lora_id, kept) if goes_on else None,
         poll=_url(lora_id, {**kept, _SEEN: job.done}) if goes_on else None,
         nothing_new=goes_on and seen == job.done,
+        job=words.job_url(job_id),
     )
 
 

@@ -73,13 +73,13 @@ def day(milliseconds: int) -> str:
     return moment(milliseconds)[:10]
 
 
-def moment(milliseconds: int) -> str:
-    """Return a moment, UTC; nothing for one that no calendar has."""
+def moment(milliseconds: int, *, seconds: bool = False) -> str:
+    """Return a moment, UTC, to the minute or second; nothing for one that no calendar has."""
     try:
         found = dt.datetime.fromtimestamp(milliseconds / 1000, dt.UTC)
     except (ValueError, OverflowError, OSError):
         return ""
-    return f"{found:%Y-%m-%d %H:%M} UTC"
+    return f"{found:%Y-%m-%d %H:%M:%S} UTC" if seconds else f"{found:%Y-%m-%d %H:%M} UTC"
 
 
 def duration(seconds: float) -> str:
@@ -117,6 +117,11 @@ def lora_url(lora_id: int) -> str:
 def relatives_url(lora_id: int) -> str:
     """Return the address of the page of what is like a lora, below the root."""
     return f"{lora_url(lora_id)}/relatives"
+
+
+def job_url(job_id: int) -> str:
+    """Return the address of the page of a job, below the root."""
+    return f"/jobs/{job_id}"
 
 
 def stars(rating: int) -> str:
