@@ -124,10 +124,10 @@ class Rendering:
         ordered = [
             each for batch in plan.batches(planned, self.registry.settings.render_most) for each in batch
         ]
-        pieces = [
+        pieces = (
             piece_of(each, bases[each.spec.base], next(places.setdefault(each.subject.id, itertools.count())))
             for each in ordered
-        ]
+        )
         job = NewJob(
             kind=RENDER,
             key=uuid.uuid4().hex,
@@ -316,10 +316,11 @@ class Rendering:
         return found
 
     def _told(self, planned: Sequence[Planned], left: Sequence[Left]) -> Plan:
+        keys = [each.spec.key() for each in planned]
         with self.registry.catalog.read() as conn:
-            there = drawn(conn, [each.spec.key() for each in planned])
+            there = drawn(conn, keys)
             speed = step_seconds(conn, self._renderer.key)
-        fresh = [each for each in planned if each.spec.key() not in there]
+        fresh = [each for key, each in zip(keys, planned, strict=True) if key not in there]
         # Where all of it is there, nobody needs to know how fast the renderer is.
         seconds = None if fresh and speed is None else plan.seconds(fresh, speed or 0.0)
         return Plan(len(planned), len(there), seconds, tuple(left[:_MOST_LEFT]), len(left))

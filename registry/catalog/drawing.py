@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+from heapq import nlargest
+from itertools import islice
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import and_, delete, select
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
 _TABLES = tables.TABLES
 FILE, LORA, HEADER, DIGEST, DRAWN = (_TABLES[name] for name in ("file", "lora", "header", "digest", "drawn"))
 _SPEED = "render_seconds_a_step"
+_TAGS, _EXAMPLES = 32, 8
+"""So many say what a lora shows; of tens of thousands all would not fit into memory."""
 
 _LORAS: Select[Any] = select(
     LORA.c.id,
@@ -94,8 +99,8 @@ def _drawable(
         sha256=whole,
         rank=row.rank or 0,
         triggers=tuple(", ".join(group) for group in shown.triggers),
-        examples=tuple(text for text in examples if isinstance(text, str)),
-        tags=tuple((name, count / images) for name, count in sorted(tags, key=lambda each: -each[1])),
+        examples=tuple(islice((text for text in examples if isinstance(text, str)), _EXAMPLES)),
+        tags=tuple((name, count / images) for name, count in nlargest(_TAGS, tags, key=itemgetter(1))),
         bucket=_pair(row.bucket_width, row.bucket_height),
         resolution=_pair(row.resolution_width, row.resolution_height),
         weight=shown.weight,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import and_, exists, func, or_, select, tuple_, update
@@ -19,7 +20,7 @@ from registry.formats.packing import clean_text, pack_json, unpack_json
 from registry.views import PieceView
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sqlalchemy import ColumnElement, Connection, Row, Select
 
@@ -31,6 +32,7 @@ WAITING, RUNNING, DONE, FAILED, CANCELLED, LEFT = (
 ALONE: Final = 2
 """A piece that was tried so often is tried alone: it may be what ends those who carry it out."""
 _MAX_ERROR = 2000
+_AT_ONCE = 1000
 
 Place = tuple[int, int]
 """A piece by its job and its place there."""
@@ -47,7 +49,7 @@ class NewPiece:
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """A job that is asked for in pieces.
+    """A job that is asked for in pieces, which are looked at once.
 
     `machine` is the one that does it, `ends_at` when what is left is left, in milliseconds, `webhook` an
     address that is told of the end.
@@ -55,7 +57,7 @@ class NewJob:
 
     kind: str
     key: str
-    pieces: Sequence[NewPiece]
+    pieces: Iterable[NewPiece]
     called: str
     spec: object = None
     machine: str = ""
@@ -85,8 +87,6 @@ class Share(NamedTuple):
 
 def queue_job(unit: Unit, job: NewJob) -> int:
     """Store a job and its pieces to be handed out, and return its id; BadRequest where there are none."""
-    if not job.pieces:
-        raise BadRequest("there is nothing to do")
     (job_id,) = unit.allocate("job", 1)
     row = {
         "id": job_id,
@@ -100,7 +100,7 @@ def queue_job(unit: Unit, job: NewJob) -> int:
         "attempts": 0,
         "cancel": 0,
         "done": 0,
-        "total": len(job.pieces),
+        "total": 0,
         "created_at": unit.now,
         "actor": unit.actor,
         "ends_at": job.ends_at,
@@ -108,22 +108,26 @@ def queue_job(unit: Unit, job: NewJob) -> int:
         "webhook_tries": 0,
     }
     unit.insert(JOB, [row])
-    unit.insert(
-        PIECE,
-        [
-            {
-                "job_id": job_id,
-                "place": place,
-                "key": piece.key,
-                "fits": piece.fits,
-                "state": WAITING,
-                "spec": pack_json(piece.spec),
-                "attempts": 0,
-            }
-            for place, piece in enumerate(job.pieces)
-        ],
-    )
+    total, pieces = 0, iter(job.pieces)
+    while some := list(islice(pieces, _AT_ONCE)):
+        unit.insert(PIECE, [_row(job_id, place, piece) for place, piece in enumerate(some, total)])
+        total += len(some)
+    if not total:
+        raise BadRequest("there is nothing to do")
+    unit.conn.execute(update(JOB).where(JOB.c.id == job_id).values(total=total))
     return job_id
+
+
+def _row(job_id: int, place: int, piece: NewPiece) -> dict[str, object]:
+    return {
+        "job_id": job_id,
+        "place": place,
+        "key": piece.key,
+        "fits": piece.fits,
+        "state": WAITING,
+        "spec": pack_json(piece.spec),
+        "attempts": 0,
+    }
 
 
 def take(unit: Unit, share: Share, most: int, owner: str, batch: str) -> list[PieceView]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from registry.catalog import pieces
@@ -37,15 +37,19 @@ if TYPE_CHECKING:
 RENDER: Final = "render"
 MISSING: Final = "file-missing"
 _SOFTWARE: Final = "lora-registry"
+_APART: Final[dict[str, object]] = {
+    "prompt": "", "negative": "", "seed": 0, "lora": None, "weight": 0.0, "start": None, "denoise": 1.0,
+}  # fmt: skip
+"""What pictures that are drawn together may differ in."""
 
 
 def piece_of(planned: Planned, base: BaseAsk, place: int) -> NewPiece:
     """Return a picture as a piece of a job; `place` is its place among those of its lora."""
     spec = planned.spec
-    alike = replace(spec, prompt="", negative="", seed=0, lora=None, weight=0.0, start=None, denoise=1.0)
-    fits = hashlib.blake2b(pack_json([asdict(alike), asdict(base), spec.start is not None]), digest_size=16)
-    told = {"spec": asdict(spec), "base": asdict(base), "lora": planned.subject.id, "place": place}
-    return pieces.NewPiece(spec.key(), fits.hexdigest(), told)
+    told, on = spec.told(), asdict(base)
+    fits = hashlib.blake2b(pack_json([told | _APART, on, spec.start is not None]), digest_size=16)
+    asked = {"spec": told, "base": on, "lora": planned.subject.id, "place": place}
+    return pieces.NewPiece(spec.key(), fits.hexdigest(), asked)
 
 
 @dataclass(frozen=True, slots=True)
