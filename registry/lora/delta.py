@@ -32,6 +32,8 @@ _MOST_PAIRS: Final = 64
 """Ranks of a LoHa, multiplied, up to which two factors take less than the matrix that they make."""
 MOST: Final = 1 << 28
 """Elements of one layer or tensor: twice the largest layers there are. A small file can claim far more."""
+LONGEST: Final = 1 << 20
+"""Rows or columns of one layer: the vocabulary of a text encoder has a quarter of that."""
 MOST_RANK: Final = 4096
 _EPSILON: Final = 1.1920929e-07  # of 32-bit numbers, as the trainers have it
 
@@ -112,9 +114,7 @@ def blocks(family: str, factors: Mapping[str, Array]) -> Iterator[Array]:
     Of a DoRA it is the change before the magnitudes.
     """
     if family == "lokr":
-        first, second = kronecker(factors)
-        for rows in _steps(first.shape[0], first.shape[1] * _size(second.shape)):
-            yield _kron(first[rows], second)
+        yield from _kron_blocks(*kronecker(factors))
     elif family == "loha":
         (up1, down1), (up2, down2) = _hadamard(factors)
         for rows in _steps(up1.shape[0], down1.shape[1]):
@@ -177,7 +177,7 @@ def _fitting(family: str) -> Iterator[None]:
 
 
 def _require_modest(rows: int, columns: int) -> None:
-    if rows * columns > MOST:
+    if rows * columns > MOST or max(rows, columns) > LONGEST:
         raise UnsupportedKind(f"a layer of {rows:,} x {columns:,}, more than there are")
 
 
@@ -216,9 +216,14 @@ def _hadamard(factors: Mapping[str, Array]) -> tuple[tuple[Array, Array], tuple[
     for name in ("w1", "w2"):
         with _fitting("loha"):
             pairs.append(_half(factors, name))
-    (up1, down1), second = pairs
+    for up, down in pairs:
+        if up.shape[1] != down.shape[0]:
+            raise UnsupportedKind(f"factors that do not fit: {up.shape[1]} columns, {down.shape[0]} rows")
+    (up1, down1), (up2, down2) = pairs
+    if (up1.shape[0], down1.shape[1]) != (up2.shape[0], down2.shape[1]):
+        raise UnsupportedKind("a LoHa whose two halves have other sizes")
     _require_modest(up1.shape[0], down1.shape[1])
-    return (up1 * scale_of("loha", factors), down1), second
+    return (up1 * scale_of("loha", factors), down1), (up2, down2)
 
 
 def _half(factors: Mapping[str, Array], name: str) -> tuple[Array, Array]:
@@ -236,10 +241,9 @@ def _small_hadamard(factors: Mapping[str, Array]) -> Small | None:
     rank = up1.shape[1] * up2.shape[1]
     if rank > _MOST_PAIRS:
         return None
-    with _fitting("loha"):
-        up = up1[:, :, None] * up2[:, None, :]
-        down = down1[:, None, :] * down2[None, :, :]
-    return Small(up.reshape(-1, rank), down.reshape(rank, -1))
+    up = up1[:, :, None] * up2[:, None, :]
+    down = down1[:, None, :] * down2[None, :, :]
+    return Small(up.reshape(up1.shape[0], rank), down.reshape(rank, down1.shape[1]))
 
 
 def _loha(factors: Mapping[str, Array], _weight: Array | None) -> Array:
@@ -250,6 +254,18 @@ def _loha(factors: Mapping[str, Array], _weight: Array | None) -> Array:
 def _kron(first: Array, second: Array) -> Array:
     rows, columns = first.shape[0] * second.shape[0], first.shape[1] * second.shape[1]
     return (first[:, None, :, None] * second[None, :, None, :]).reshape(rows, columns)
+
+
+def _kron_blocks(first: Array, second: Array) -> Iterator[Array]:
+    """Yield a Kronecker product some rows at a time, of several rows of the first factor or part of one."""
+    columns = first.shape[1] * second.shape[1]
+    if second.shape[0] * columns <= _AT_ONCE:
+        for rows in _steps(first.shape[0], second.shape[0] * columns):
+            yield _kron(first[rows], second)
+        return
+    for row in range(first.shape[0]):
+        for rows in _steps(second.shape[0], columns):
+            yield _kron(first[row : row + 1], second[rows])
 
 
 def _lokr(factors: Mapping[str, Array], _weight: Array | None) -> Array:

@@ -16,7 +16,7 @@ import numpy as np
 from registry.errors import UnsupportedKind
 from registry.lora import delta
 from registry.lora.keys import read_layers
-from registry.lora.sketch import Folded, Sketch
+from registry.lora.sketch import Folded, Sketch, kronecker_steps
 from registry.lora.tensors import number
 from registry.measured import EXPLODING, INCOMPLETE, INFINITE, NAN, OK, UNTRAINED, MeasuredBlock
 
@@ -39,7 +39,7 @@ PARAMETERS: Final = ("oft", "ia3", "glora")
 _JITTER: Final = 1e-6
 _LARGEST_SPECTRUM: Final = 160
 _MOST_FIRST: Final = 1 << 22
-_LONGEST_FIRST: Final = 1 << 13
+_MOST_STEPS: Final = 1 << 13
 
 
 class Tensors(Protocol):
@@ -172,16 +172,15 @@ def _add_layer(sums: _Sums, layer: Layer, factors: Mapping[str, Floats]) -> None
         found = delta.small(layer.family, factors)
         if found is not None:
             _add_small(sums, layer, found)
-        elif layer.family == "lokr" and not layer.splits and _is_modest(pair := delta.kronecker(factors)):
+        elif layer.family == "lokr" and not layer.splits and _is_quick(*(pair := delta.kronecker(factors))):
             _add_kronecker(sums, layer, *pair)
         else:
             _add_dense(sums, layer, factors)
 
 
-def _is_modest(pair: tuple[Floats, Floats]) -> bool:
-    """Whether the first factor of a Kronecker product is small enough for a sketch without the product."""
-    first, _ = pair
-    return first.size <= _MOST_FIRST and max(first.shape) <= _LONGEST_FIRST
+def _is_quick(first: Floats, second: Floats) -> bool:
+    """Whether a Kronecker product is better sketched without making it, as of all that trainers write."""
+    return 0 < first.size <= _MOST_FIRST and kronecker_steps(first, second) <= _MOST_STEPS
 
 
 def _add_small(sums: _Sums, layer: Layer, found: delta.Small) -> None:
@@ -192,15 +191,15 @@ def _add_small(sums: _Sums, layer: Layer, found: delta.Small) -> None:
         sums.add_unusable((up, down))
         return
     rows, columns = up.shape[0], down.shape[1]
-    spectrum = _spectrum(_singular(left, right)) if square > 0 else None
+    spectrum = _spectrum(_singular(left, right, min(rows, columns))) if square > 0 else None
     sums.add(layer, max(square, 0.0), rows * columns, spectrum)
     sketch = sums.sketches[part_of(layer.part)]
     for name, span in pieces(layer, rows, columns):
         sketch.add_small(f"{layer.part}/{name}", up[span], down)
 
 
-def _singular(left: Floats, right: Floats) -> Floats:
-    """Return the singular values of `up @ down` from `upᵀ up` and `down downᵀ`."""
+def _singular(left: Floats, right: Floats, most: int) -> Floats:
+    """Return the singular values of `up @ down`, at most so many, from `upᵀ up` and `down downᵀ`."""
     rank = len(left)
     jitter = np.float32(_JITTER * max(float(np.trace(left)) / rank, 1e-30))
     try:
@@ -208,7 +207,8 @@ def _singular(left: Floats, right: Floats) -> Floats:
         values = np.linalg.eigvalsh(root.T @ right @ root)
     except np.linalg.LinAlgError:
         return np.zeros(1, np.float32)
-    singular: Floats = np.sqrt(np.maximum(values, 0))
+    # In ascending order.
+    singular: Floats = np.sqrt(np.maximum(values[-most:], 0))
     return singular
 
 

@@ -41,11 +41,10 @@ class Sketch:
 
     def add_small(self, layer: str, up: Floats, down: Floats) -> None:
         """Add `up @ down` of the shapes (rows, rank) and (rank, columns)."""
-        left = Folded(layer, up.shape[0], up.shape[1])
-        left.add(up, 0)
-        right = np.zeros((down.shape[0], SIZE), np.float32)
+        left, right = (np.zeros(shape, np.float32) for shape in ((SIZE, up.shape[1]), (down.shape[0], SIZE)))
+        _Drawn(layer, _ROWS, up.shape[0]).add_rows(left, up, 0)
         _Drawn(layer, _COLUMNS, down.shape[1]).add_columns(right, down, 0)
-        self._both += left.sums @ right
+        self._both += left @ right
 
     def add_kronecker(self, layer: str, first: Floats, second: Floats) -> None:
         """Add the Kronecker product of two matrices, which is never made."""
@@ -53,7 +52,7 @@ class Sketch:
         of_rows = _Drawn(layer, _ROWS, height * rows)
         of_columns = _Drawn(layer, _COLUMNS, width * columns)
         signs = of_rows.signs.reshape(height, rows).T[:, :, None]
-        step = max(1, _NEAR // (SIZE * max(height, width)))
+        step = _rows_at_once(first)
         for start in range(0, rows, step):
             some = second[start : start + step]
             folded = np.zeros((len(some), width, SIZE), np.float32)
@@ -66,8 +65,7 @@ class Sketch:
 
     def add_folded(self, folded: Folded) -> None:
         """Add a matrix of which all rows have come."""
-        drawn = _Drawn(folded.layer, _COLUMNS, folded.sums.shape[1])
-        drawn.add_columns(self._both, folded.sums, 0)
+        self._both += folded.sums
 
     def numbers(self) -> Floats:
         """Return the sketch, `SIZE` numbers."""
@@ -77,16 +75,29 @@ class Sketch:
 
 
 class Folded:
-    """The rows of a matrix that comes some rows at a time, those of one bucket added up."""
+    """A matrix that comes some rows at a time, with what falls into the same two buckets added up."""
 
     def __init__(self, layer: str, rows: int, columns: int) -> None:
-        self.layer = layer
-        self.sums: Floats = np.zeros((SIZE, columns), np.float32)
-        self._drawn = _Drawn(layer, _ROWS, rows)
+        self.sums: Floats = np.zeros((SIZE, SIZE), np.float32)
+        self._rows = _Drawn(layer, _ROWS, rows)
+        self._columns = _Drawn(layer, _COLUMNS, columns)
 
     def add(self, block: Floats, first: int) -> None:
         """Add some rows, the first of which is row `first` of the matrix."""
-        self._drawn.add_rows(self.sums, block, first)
+        by_column = np.zeros((len(block), SIZE), np.float32)
+        self._columns.add_columns(by_column, block, 0)
+        self._rows.add_rows(self.sums, by_column, first)
+
+
+def kronecker_steps(first: Floats, second: Floats) -> int:
+    """Return how many small steps `Sketch.add_kronecker` takes."""
+    height, width = first.shape
+    return int(-(-len(second) // _rows_at_once(first)) * (height + width))
+
+
+def _rows_at_once(first: Floats) -> int:
+    height, width = first.shape
+    return max(1, int(_NEAR // (SIZE * max(height, width))))
 
 
 class _Drawn:

@@ -136,6 +136,7 @@ def test_a_difference_is_itself_and_has_a_bias() -> None:
             },
         ),
         ("lokr", {"w1": numbers(35, 40), "w2": numbers(20, 20)}),
+        ("lokr", {"w1": numbers(2, 40), "w2": numbers(300, 20)}),
         ("diff", {"diff": numbers(700, 800)}),
     ],
 )
@@ -182,6 +183,25 @@ def test_factors_that_do_not_fit_each_other_are_refused(family: str) -> None:
         delta.dense(family, factors)
     with pytest.raises(UnsupportedKind):
         list(delta.blocks(family, factors))
+    with pytest.raises(UnsupportedKind):
+        delta.small(family, factors)
+
+
+@pytest.mark.parametrize(
+    ("role", "shape"),
+    [
+        ("w1_b", (5, COLUMNS - 1)),
+        ("w2_a", (ROWS, 4)),
+        ("w2_b", (4, COLUMNS)),
+        ("w2_a", (1, 3)),
+        ("w2_b", (3, 1)),
+    ],
+)
+def test_halves_of_a_loha_that_do_not_fit_are_refused(role: str, shape: tuple[int, int]) -> None:
+    factors = factors_of(loha()) | {role: numbers(*shape)}
+    for way in (delta.small, delta.dense, delta.size):
+        with pytest.raises(UnsupportedKind):
+            way("loha", factors)
 
 
 def test_a_rotation_stored_as_a_vector_and_a_kernel_in_the_upper_factor_are_refused() -> None:

@@ -226,6 +226,29 @@ def test_a_flat_and_a_tall_kronecker_product_are_measured_alike() -> None:
     np.testing.assert_allclose(sketch(measured(tall)), sketch(measured(whole)), atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [((1, 4096), (512, 1)), ((2048, 1), (512, 1)), ((1, 3000), (700, 3)), ((90, 2), (3, 900))],
+)
+def test_odd_kronecker_products_are_measured_like_others_and_not_in_a_million_steps(
+    first: tuple[int, int], second: tuple[int, int]
+) -> None:
+    one, two = numbers(*first), numbers(*second, seed=1)
+    odd = {f"{QUERY}.lokr_w1": one, f"{QUERY}.lokr_w2": two}
+    whole = {f"{QUERY}.diff": np.kron(one, two)}
+    np.testing.assert_allclose(sketch(measured(odd)), sketch(measured(whole)), atol=1e-3, rtol=1e-4)
+
+
+def test_no_more_singular_values_count_than_there_are() -> None:
+    a1, b1, a2, b2 = numbers(64, 8), numbers(8, 5), numbers(64, 8, seed=1), numbers(8, 5, seed=1)
+    change = (a1 @ b1) * (a2 @ b2)
+    singular = np.linalg.svd(change, compute_uv=False)
+    shares = singular / singular.sum()
+    names = ("hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b")
+    found = measured({f"{QUERY}.{name}": array for name, array in zip(names, (a1, b1, a2, b2), strict=True)})
+    assert found.effective_rank == pytest.approx(np.exp(-(shares * np.log(shares)).sum()), rel=2e-3)
+
+
 def test_a_file_without_an_adapter_is_refused() -> None:
     with pytest.raises(UnsupportedKind):
         measured({"model.diffusion_model.input_blocks.0.0.weight": numbers(8, 4)})
