@@ -5,6 +5,7 @@ Source of the format: WHATWG HTML, section 9.2 (server-sent events).
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from fastapi import APIRouter, Query, Request, Response
@@ -37,8 +38,9 @@ RETRY_MS = 2000
 MAX_STREAMS = 64
 RETRY_SECONDS = 30
 _LARGEST_ID = 2**63 - 1
-# So many jobs that go on are followed.
+# So many jobs that go on are looked at, and so many more that were told of as going on.
 MOST_JOBS = 500
+_MOST_FOLLOWED = 5000
 
 
 @router.get(
@@ -135,11 +137,12 @@ class Told:
             self._newest = newest_job(conn)
         live = {each.id: each for each in standing_live(conn, self._most)}
         new = standing_after(conn, self._newest, self._most)
-        gone = standing(conn, self._live.keys() - live.keys())
-        now = live | {each.id: each for each in (*new, *gone)}
+        others = standing(conn, self._live.keys() - live.keys())
+        now = live | {each.id: each for each in (*new, *others)}
         fresh = [each for _, each in sorted(now.items()) if self._live.get(each.id) != each]
-        # Of very many that go on those that are next are known: others are told of when their turn comes.
-        self._live = live
+        # What was told of as going on is followed to its end, also where very many others are before it.
+        waiting = (each for each in now.values() if each.id not in live and each.finished_at is None)
+        self._live = live | {each.id: each for each in islice(waiting, _MOST_FOLLOWED)}
         self._newest = new[-1].id if new else self._newest
         self.full = len(new) == self._most
         return fresh

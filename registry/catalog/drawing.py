@@ -21,6 +21,7 @@ from registry.catalog.roots import list_roots
 from registry.catalog.showing import known_of
 from registry.catalog.tag_lists import TagNames, tags_of
 from registry.formats.packing import pack_json
+from registry.formats.showing import limited
 from registry.views import Drawable
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 _TABLES = tables.TABLES
 FILE, LORA, HEADER, DIGEST, DRAWN = (_TABLES[name] for name in ("file", "lora", "header", "digest", "drawn"))
 _SPEED = "render_seconds_a_step"
+_LOWEST = 1
 _TAGS, _EXAMPLES = 32, 8
 """So many say what a lora shows; of tens of thousands all would not fit into memory."""
 
@@ -84,7 +86,10 @@ def _drawable(
     stem = path.rpartition("/")[2].rpartition(".")[0] or row.name
     images = max(row.num_train_images or 0, max((count for _, count in tags), default=0))
     shown = known.shown
-    examples = (image.meta.get("prompt") for image in shown.images)
+    # A picture of the lora has its level, and so must what is drawn by the prompt of an example.
+    most = shown.nsfw_level or _LOWEST
+    mild = limited(shown, lambda level: level is None or level <= most)
+    examples = (image.meta.get("prompt") for image in mild.images)
     data = row.identity.removeprefix("data:") if row.identity.startswith("data:") else None
     return Drawable(
         id=row.id,

@@ -46,7 +46,9 @@ _TABLES = tables.TABLES
 FILE, LORA, COMPANION, ROOT, DRAWN = (
     _TABLES[name] for name in ("file", "lora", "companion", "root", "drawn")
 )
-_TOLD = ("weight", "seed", "prompt", "negative", "base", "width", "height", "steps", "sampler", "cfg", "mode")
+_TOLD = ("weight", "seed", "base", "steps", "sampler", "cfg")
+_MOST_DRAWN = 500
+"""Pictures of which it is told how they were drawn: nobody looks at more of one lora at once."""
 # So many loras are asked for their level where a picture of several has none of its own.
 _MOST_OWNERS = 50
 
@@ -68,8 +70,8 @@ class PictureView:
 
     `source` is as of a cover, `name` the file beside the model or the address, `level` one of Civitai's bits,
     of the lora where nobody tells that of the picture. `width` and `height` in pixels. `thumbnail` and
-    `original` say what is kept of it, `meta` is generation data as Civitai sent it, `drawn` how one was drawn
-    that was drawn here.
+    `original` say what is kept of it, `meta` is generation data as Civitai sent it, `drawn` with what one
+    was drawn here, of the first ones.
     """
 
     key: str | None
@@ -112,7 +114,8 @@ def pictures_of(conn: Connection, lora_id: int, known: Known) -> list[PictureVie
     """Return the pictures of a lora in their order, then what Civitai shows and is not kept here."""
     ties = _ties(conn, {lora_id: known}).get(lora_id, [])
     told = {image.url: image for image in _images(known)}
-    drawn = _drawn(conn, [tie.spec for tie in ties if tie.spec is not None])
+    specs = [tie.spec for tie in ties if tie.spec is not None]
+    drawn = _drawn(conn, specs[:_MOST_DRAWN])
     views = [_view(tie, told.get(tie.address or ""), drawn.get(tie.spec or "")) for tie in ties]
     there = {tie.address for tie in ties}
     return views + [_absent(image, known) for image in told.values() if image.url not in there]
@@ -216,9 +219,12 @@ def _arranged(ties: Iterable[_Tied], known: Known) -> list[_Tied]:
             levels[tie.key] = max(tie.level, levels.get(tie.key, 0))
     first = {tie.key: tie for tie in reversed(ordered)}
     addresses = {tie.key: tie.address for tie in ordered if tie.address is not None}
+    specs = {tie.key: tie.spec for tie in ordered if tie.spec is not None}
     whole = known.shown.nsfw_level
     return [
-        tie._replace(level=levels.get(tie.key, whole), address=addresses.get(tie.key))
+        tie._replace(
+            level=levels.get(tie.key, whole), address=addresses.get(tie.key), spec=specs.get(tie.key)
+        )
         for tie in ordered
         if first[tie.key] is tie
     ]

@@ -9,6 +9,7 @@ import pytest
 
 from registry.api.signing import sign
 from registry.catalog.curation import edit
+from registry.catalog.drawing import drawables
 from registry.catalog.jobs import finish_job, start_job
 from registry.catalog.lookup import resolve
 from registry.catalog.secrets import make_link_key
@@ -62,6 +63,17 @@ def test_pictures_and_prompts_above_the_limit_are_in_no_answer(library: Service)
     assert "prompt 8" not in text
     assert "8.jpeg" not in text
     assert "prompt 8" in library.ask("GET", "/api/v1/loras/plain?nsfw=x").text
+
+
+@pytest.mark.parametrize(("level", "examples"), [("pg", ("prompt 1",)), ("x", ("prompt 1", "prompt 8"))])
+def test_nothing_is_drawn_by_a_prompt_above_the_level_of_its_lora(
+    library: Service, builder: Builder, level: str, examples: tuple[str, ...]
+) -> None:
+    with builder.catalog.write() as unit:
+        plain = resolve(unit.conn, "plain", MACHINE)
+        edit(unit, [plain], read_changes({"nsfw": level}))
+        (found,) = drawables(unit.conn, [plain], MACHINE)
+    assert found.examples == examples
 
 
 def test_answers_for_other_limits_are_not_taken_for_the_same(library: Service) -> None:

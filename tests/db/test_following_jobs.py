@@ -107,6 +107,20 @@ def test_of_very_many_that_go_on_those_that_run_are_followed(catalog: Catalog) -
     assert told(catalog, stream) == []
 
 
+def test_what_was_told_of_as_going_on_is_told_of_when_it_ends_also_behind_very_many(catalog: Catalog) -> None:
+    stream = Told(most=3)
+    told(catalog, stream)
+    with catalog.write() as unit:
+        waiting = [queue(unit, f"w{number}") for number in range(6)]
+    seen = told(catalog, stream) + told(catalog, stream) + told(catalog, stream)
+    assert sorted(seen) == [(job, "queued", 0) for job in waiting]
+    with catalog.write() as unit:
+        for job in waiting[3:]:
+            stop_job(unit, job)
+    assert told(catalog, stream) == [(job, "cancelled", 1) for job in waiting[3:]]
+    assert told(catalog, stream) == []
+
+
 def test_of_very_many_new_ones_each_is_told_of_in_its_turn(catalog: Catalog) -> None:
     stream = Told(most=3)
     told(catalog, stream)
