@@ -323,8 +323,9 @@ class Drawable:
 
     The file is a present one of this machine, `None` of `root_id` where there is none; `name` its stem.
     `sha256` is of the whole file. `triggers` are activation texts, `examples` the first prompts of example
-    pictures, `tags` the commonest of captions with their share of the images. `bucket` and `resolution` are (width, height) in
-    pixels. `base_hashes` are of the base model that it was trained on: SHA-256, or the old one of 8 digits.
+    pictures, `tags` the commonest of captions with their share of the images. `bucket` and `resolution` are
+    (width, height) in pixels. `base_hashes` are of the base model that it was trained on: SHA-256, or the old
+    one of 8 digits.
     """
 
     id: int

@@ -17,9 +17,11 @@ from registry.search.engine import RANKED
 from registry.search.query import sort_asked
 from registry.web import job_forms, lora_forms
 from registry.web.draw_form import draw
+from registry.web.draw_found import draw_found
+from registry.web.drawing_found import FoundForm
 from registry.web.frame import LONGEST, endpoint, going_on, root_of, whole
 from registry.web.jobs_page import shown_job, shown_jobs
-from registry.web.lora_page import shown_lora
+from registry.web.lora_page import may_draw, shown_lora
 from registry.web.marking import marks_of
 from registry.web.refining import read_typed
 from registry.web.relatives_page import shown_relatives
@@ -63,6 +65,7 @@ def routes(sources: Sources) -> list[BaseRoute]:
         "/loras/{id}/undo": lora_forms.take_back,
         "/loras/{id}/carry": lora_forms.carry_over,
         "/loras/{id}/draw": draw,
+        "/draw": draw_found,
         "/jobs/{id}/cancel": job_forms.cancel,
         "/jobs/{id}/retry": job_forms.retry,
         "/jobs/{id}/forget": job_forms.forget,
@@ -101,7 +104,17 @@ def _search(sources: Sources, request: Request, viewer: Viewer) -> Response:
         marks=marks,
         hidden=found.withheld,
     )
-    body = whole(sources, request, "search.html", viewer, query=text, sort=sort, view=view, results=shown)
+    body = whole(
+        sources,
+        request,
+        "search.html",
+        viewer,
+        query=text,
+        sort=sort,
+        view=view,
+        results=shown,
+        drawing=FoundForm(text) if may_draw(viewer) and loras else None,
+    )
     return page(body)
 
 

@@ -77,10 +77,15 @@ def has(typed: Typed, field: str, value: Value) -> bool:
 
 def with_value(typed: Typed, field: str, value: Value) -> str:
     """Return the query that asks for a value of a field as well."""
+    return narrowed(typed, Match(field, (value,)))
+
+
+def narrowed(typed: Typed, term: Node) -> str:
+    """Return the query that asks for one more thing."""
     if typed.stem is not None:
-        return f"{typed.stem} {asked(field, value)}".strip()
+        return f"{typed.stem} {format_query(Query(term))}".strip()
     query = typed.query
-    return format_query(Query(_all((*_terms(query), Match(field, (value,)))), query.sort))
+    return format_query(Query(_all((*_terms(query), term)), query.sort))
 
 
 def without_value(typed: Typed, field: str, value: Value) -> str:

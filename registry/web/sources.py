@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from starlette.requests import Request
 
@@ -76,6 +76,14 @@ class Program(Protocol):
     @property
     def render(self) -> Callable[[Asking, str | None], tuple[int, Plan]]:
         """What starts to draw, for somebody, and returns the id of the job and what it is."""
+
+    @property
+    def find(self) -> Callable[[str], Sequence[int]]:
+        """What gives the loras that a query finds; BadRequest for one that is not clear."""
+
+    @property
+    def plan_render(self) -> Callable[[Asking], Plan]:
+        """What tells what drawing would be, and draws nothing."""
 
     @property
     def relatives(self) -> Callable[[int, int, float, bool], Relatives]:

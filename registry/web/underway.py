@@ -23,9 +23,9 @@ _LOOKED_AT: Final = 200
 
 
 class Underway(NamedTuple):
-    """What to say of a drawing, and whether something failed.
+    """What to say of a drawing, whether something failed, and the address of its job.
 
-    `job` is the address of its job. While it goes on `again` is the address that tells how far it is, and `poll` one that does so once more
+    While it goes on `again` is the address that tells how far it is, and `poll` one that does so once more
     came of it; `nothing_new` says that this one was asked, and that nothing did.
     """
 
@@ -35,6 +35,9 @@ class Underway(NamedTuple):
     poll: str | None
     nothing_new: bool
     job: str
+
+
+_NOTHING_NEW: Final = Underway("", bad=False, again=None, poll=None, nothing_new=True, job="")
 
 
 def drawing_url(lora_id: int, job: int, there: int) -> str:
@@ -51,9 +54,13 @@ def underway(conn: Connection, lora_id: int, asked: Mapping[str, str]) -> Underw
         job = get_job(conn, job_id)
     except NotFound:
         return None
-    pieces = pieces_of(conn, job_id, limit=_LOOKED_AT) if job.kind == RENDER else []
-    if not pieces or asked_of(pieces[0]).lora_id != lora_id:
+    first = pieces_of(conn, job_id, limit=1) if job.kind == RENDER else []
+    if not first or asked_of(first[0]).lora_id != lora_id:
         return None
+    if job.state in LIVE and seen == job.done:
+        # Asked every other second, by each page that waits, perhaps for very many.
+        return _NOTHING_NEW
+    pieces = pieces_of(conn, job_id, limit=_LOOKED_AT)
     states = counts(conn, [job_id]).get(job_id, {})
     total, failed = sum(states.values()), states.get(FAILED, 0)
     errors = [piece.error or "" for piece in pieces if piece.state == FAILED]
@@ -75,7 +82,7 @@ def underway(conn: Connection, lora_id: int, asked: Mapping[str, str]) -> Underw
         bad=failed > 0,
         again=_url(lora_id, kept) if goes_on else None,
         poll=_url(lora_id, {**kept, _SEEN: job.done}) if goes_on else None,
-        nothing_new=goes_on and seen == job.done,
+        nothing_new=False,
         job=words.job_url(job_id),
     )
 

@@ -56,6 +56,7 @@ def test_sizes_count_in_1024s(number: int, shown: str) -> None:
 
 def test_moments_are_utc_and_impossible_ones_are_nothing() -> None:
     assert words.moment(1_700_000_000_000) == "2023-11-14 22:13 UTC"
+    assert words.moment(1_700_000_000_000, seconds=True) == "2023-11-14 22:13:20 UTC"
     assert words.day(1_700_000_000_000) == "2023-11-14"
     assert words.day(-86_400_000) == "1969-12-31"
     assert words.moment(2**63) == words.day(-(2**63)) == ""
