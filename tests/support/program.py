@@ -6,8 +6,11 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tests.support.warm import suits, warm
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,10 +52,16 @@ def run(
     folder: Path | None = None,
 ) -> Outcome:
     """Run the program to its end, in the folder that `data` lies in or another one."""
+    environment, where = environment_of(data, more), folder or data.parent
+    if suits(more):
+        with tempfile.TemporaryDirectory() as place:
+            out, err = (Path(place) / name for name in ("out", "err"))
+            code = warm().run(arguments, environment, where, (out, err), _SECONDS)
+            return Outcome(code, out.read_bytes().decode(), err.read_bytes().decode())
     done = subprocess.run(
         command_of(*arguments),
-        env=environment_of(data, more),
-        cwd=folder or data.parent,
+        env=environment,
+        cwd=where,
         capture_output=True,
         check=False,
         timeout=_SECONDS,
