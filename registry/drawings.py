@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import re
 from dataclasses import dataclass
 from typing import Final
+
+from registry.errors import BadRequest
 
 SEED: Final = 1234
 NEGATIVE: Final = "lowres, blurry, bad anatomy, watermark, text"
 FIRST, NEXT = 10, 0
 """Priorities: of what somebody waits for, and of what is for later."""
+_TIME: Final = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])", re.ASCII)
+_SHOWN: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +70,18 @@ class Plan:
     seconds: float | None
     left: tuple[Left, ...]
     left_out: int
+
+
+def next_time(text: str, now: int) -> int:
+    """Return when it is this time of day next (`07:00`) by the clock of this machine, in milliseconds.
+
+    `now` is in milliseconds too. Raises BadRequest for what is no time of day.
+    """
+    found = _TIME.fullmatch(text.strip())
+    if found is None:
+        raise BadRequest(f"{text.strip()[:_SHOWN]!r} is no time of day", remedy="for example 07:00")
+    begun = dt.datetime.fromtimestamp(now / 1000, dt.UTC).astimezone()
+    end = begun.replace(hour=int(found[1]), minute=int(found[2]), second=0, microsecond=0)
+    if end <= begun:
+        end += dt.timedelta(days=1)
+    return int(end.timestamp() * 1000)

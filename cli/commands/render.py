@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 import re
 from pathlib import Path
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 ORDER: Final = 59
 app = typer.Typer()
 _SIZE: Final = re.compile(r"([0-9]{2,4})\s*[x×*]\s*([0-9]{2,4})", re.IGNORECASE)
-_TIME: Final = re.compile(r"([0-9]{1,2}):([0-9]{2})")
 _SEED: Final = re.compile(r"[0-9]{1,10}", re.ASCII)
 _UNFIT: Final = re.compile(r'[\x00-\x1f<>:"/\\|?*]+')
 
@@ -97,7 +95,7 @@ def render(
       loras render --query -has:preview --until 07:00
       loras render --query "arch:sdxl rating:4.." --house --dry-run
     """
-    from registry.drawings import NEGATIVE, SEED, Asking
+    from registry.drawings import NEGATIVE, SEED, Asking, next_time
     from registry.errors import BadRequest
     from registry.render.plan import AXES
     from registry.rendering import Rendering
@@ -123,7 +121,7 @@ def render(
             cfg=cfg,
             draft=draft,
             priority=10 if references else 0,
-            ends_at=_ends_at(until),
+            ends_at=None if until is None else next_time(until, registry.catalog.clock()),
         )
         rendering = Rendering(registry)
         try:
@@ -194,22 +192,6 @@ def _size(text: str | None) -> tuple[int, int] | None:
     if found is None:
         raise BadRequest(f"{text!r} is no size", remedy="--size 512x768")
     return int(found[1]), int(found[2])
-
-
-def _ends_at(text: str | None) -> int | None:
-    """Return the next time of day, in milliseconds."""
-    from registry.errors import BadRequest
-
-    if text is None:
-        return None
-    found = _TIME.fullmatch(text.strip())
-    if found is None or int(found[1]) > 23 or int(found[2]) > 59:
-        raise BadRequest(f"{text!r} is no time of day", remedy="--until 07:00")
-    now = dt.datetime.now().astimezone()
-    end = now.replace(hour=int(found[1]), minute=int(found[2]), second=0, microsecond=0)
-    if end <= now:
-        end += dt.timedelta(days=1)
-    return int(end.timestamp() * 1000)
 
 
 def _draw(registry: Registry, rendering: Rendering, job_id: int, plan: Plan) -> JobView:

@@ -95,8 +95,8 @@ def asking(form: Mapping[str, str], lora_id: int, bases: Collection[str]) -> Ask
     return Asking(
         loras=(lora_id,),
         base=base,
-        weights=tuple(_weights(given["weights"])),
-        seeds=tuple(_seeds(given["seeds"])) or (SEED,),
+        weights=tuple(map(float, _listed(given["weights"], _WEIGHTS))),
+        seeds=tuple(map(int, _listed(given["seeds"], _SEEDS))) or (SEED,),
         prompt=_prompt(given["prompt"]),
         house=given["house"] == YES,
         size=_size(given["size"]),
@@ -123,7 +123,7 @@ def said(tally: Tally) -> str:
         ]
     if tally.odd:
         told += [
-            f"{words.several(tally.odd, 'picture')} {_are(tally.odd)} not shown.",
+            f"{words.several(tally.odd, 'picture')} {words.are(tally.odd)} not shown.",
             words.sentence(words.cut(tally.oddity, _MOST_ERROR)),
         ]
     return " ".join(filter(None, told))
@@ -133,50 +133,46 @@ def _drawn(drawn: int, fresh: int, *, live: bool) -> str:
     pictures = words.several(fresh, "picture")
     if live:
         return (
-            f"{drawn} of {pictures} {_are(drawn)} drawn."
+            f"{drawn} of {pictures} {words.are(drawn)} drawn."
             if drawn
-            else f"{pictures} {_are(fresh)} being drawn."
+            else f"{pictures} {words.are(fresh)} being drawn."
         )
     if drawn >= fresh:
         return f"{pictures} {_were(fresh)} drawn."
     return f"{drawn} of {pictures} {_were(drawn)} drawn." if drawn else "No picture was drawn."
 
 
-def _are(number: int) -> str:
-    return "is" if number == 1 else "are"
-
-
 def _were(number: int) -> str:
     return "was" if number == 1 else "were"
 
 
-def _listed(text: str, what: str, most: int) -> list[str]:
+class _Several(NamedTuple):
+    """Numbers with commas between them: what they are of, their form, how many are drawn, and an example."""
+
+    of: str
+    are: str
+    form: re.Pattern[str]
+    most: int
+    example: str
+
+
+_WEIGHTS: Final = _Several("weights", "numbers", _NUMBER, _MOST_WEIGHTS, "0, 0.5, 1")
+_SEEDS: Final = _Several("seeds", "whole numbers", _WHOLE, _MOST_SEEDS, "1, 2, 3")
+
+
+def _listed(text: str, asked: _Several) -> list[str]:
     found = [each for each in _BETWEEN.split(text) if each]
-    if len(found) > most:
-        raise BadRequest(f"these are {words.count(len(found))} {what}", remedy=f"at most {most} are drawn")
+    if len(found) > asked.most:
+        raise BadRequest(
+            f"these are {words.count(len(found))} {asked.of}", remedy=f"at most {asked.most} are drawn"
+        )
+    odd = next((each for each in found if not asked.form.fullmatch(each)), None)
+    if odd is not None:
+        raise BadRequest(
+            f"{asked.of} are {asked.are} with commas between them, not {odd[:_SHOWN]!r}",
+            remedy=f"for example {asked.example}",
+        )
     return found
-
-
-def _weights(text: str) -> list[float]:
-    found = _listed(text, "weights", _MOST_WEIGHTS)
-    for each in found:
-        if not _NUMBER.fullmatch(each):
-            raise BadRequest(
-                f"weights are numbers with commas between them, not {each[:_SHOWN]!r}",
-                remedy="for example 0, 0.5, 1",
-            )
-    return [float(each) for each in found]
-
-
-def _seeds(text: str) -> list[int]:
-    found = _listed(text, "seeds", _MOST_SEEDS)
-    for each in found:
-        if not _WHOLE.fullmatch(each):
-            raise BadRequest(
-                f"seeds are whole numbers with commas between them, not {each[:_SHOWN]!r}",
-                remedy="for example 1, 2, 3",
-            )
-    return [int(each) for each in found]
 
 
 def _prompt(text: str) -> str | None:

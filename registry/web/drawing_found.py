@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from registry.drawings import NEXT, Asking
+from registry.drawings import NEXT, Asking, next_time
 from registry.errors import BadRequest
 from registry.search.nodes import Exact, Match, Not
 from registry.search.query import parse
@@ -25,7 +24,6 @@ LONGEST: Final = 4000
 _LEFT: Final = 10
 _TEXT: Final = 500
 _SHOWN: Final = 60
-_TIME: Final = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])", re.ASCII)
 _WITHOUT: Final = Not(Match("has", (Exact("preview"),)))
 
 
@@ -81,7 +79,8 @@ def asking_found(form: Mapping[str, str], find: Callable[[str], Sequence[int]], 
     wish = found_form(form)
     if len(form.get("q", "")) > LONGEST:
         raise BadRequest(f"a query has at most {words.count(LONGEST)} characters")
-    ends_at = _ends_at(form.get("until", ""), now)
+    until = form.get("until", "").strip()
+    ends_at = next_time(until, now) if until else None
     # Written anew for what has no picture, it would not show any more that something was ignored.
     if ignored := "; ".join(warning.text for warning in parse(wish.query, now).warnings):
         raise BadRequest(f"the query is not clear: {ignored}", remedy="correct it, or leave that out")
@@ -111,11 +110,11 @@ def _sentences(plan: Plan, ends_at: int | None, now: int) -> Iterable[str]:
     fresh = plan.pictures - plan.there
     if fresh <= 0:
         these = words.several(plan.there, "picture")
-        yield f"Nothing would be drawn: {these} {_are(plan.there)} there already."
+        yield f"Nothing would be drawn: {these} {words.are(plan.there)} there already."
         return
     yield f"{words.several(fresh, 'picture')} would be drawn."
     if plan.there:
-        yield f"{words.count(plan.there)} more {_are(plan.there)} there already."
+        yield f"{words.count(plan.there)} more {words.are(plan.there)} there already."
     if plan.seconds is None:
         yield "How long that takes is known after a few batches."
     else:
@@ -125,35 +124,12 @@ def _sentences(plan: Plan, ends_at: int | None, now: int) -> Iterable[str]:
         yield f"What is not drawn by {_here(ends_at)}, in {within}, is left."
 
 
-def _are(number: int) -> str:
-    return "is" if number == 1 else "are"
-
-
 def _left(one: Left) -> LeftOut:
     return LeftOut(words.cut(one.name, _TEXT), words.lora_url(one.lora_id), words.cut(one.text, _TEXT))
 
 
-def _ends_at(text: str, now: int) -> int | None:
-    """Return the next time of day where the registry runs, in milliseconds, `None` without one."""
-    told = text.strip()
-    if not told:
-        return None
-    found = _TIME.fullmatch(told)
-    if found is None:
-        raise BadRequest(f"{told[:_SHOWN]!r} is no time of day", remedy="for example 07:00")
-    begun = _local(now)
-    end = begun.replace(hour=int(found[1]), minute=int(found[2]), second=0, microsecond=0)
-    if end <= begun:
-        end += dt.timedelta(days=1)
-    return int(end.timestamp() * 1000)
-
-
 def _here(at: int) -> str:
     """Return a moment as clocks show it where the registry runs."""
-    local = _local(at)
+    local = dt.datetime.fromtimestamp(at / 1000, dt.UTC).astimezone()
     offset = f"{local:%z}"
     return f"{local:%Y-%m-%d %H:%M} UTC{offset[:3]}:{offset[3:5]}"
-
-
-def _local(at: int) -> dt.datetime:
-    return dt.datetime.fromtimestamp(at / 1000, dt.UTC).astimezone()

@@ -82,6 +82,11 @@ def moment(milliseconds: int, *, seconds: bool = False) -> str:
     return f"{found:%Y-%m-%d %H:%M:%S} UTC" if seconds else f"{found:%Y-%m-%d %H:%M} UTC"
 
 
+def are(number: int) -> str:
+    """Return the verb for so many."""
+    return "is" if number == 1 else "are"
+
+
 def duration(seconds: float) -> str:
     """Return about how long something takes."""
     if seconds < 90:
